@@ -38,7 +38,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "trio._core._run_context.RunContext": ("runner", "task"),
     "trio._core._run.CancelScope": (
         *("_cancel()", "_cancel_called", "_cancel_status", "_close()", "_deadline", "_has_been_entered"),
-        *("_registered_deadline",),
+        *("_registered_deadline", "_shield"),
     ),
     "trio._core._run.CancelStatus": (
         *("_children", "_parent", "_scope", "_tasks", "abandoned_by_misnesting", "children", "effectively_cancelled"),
@@ -52,6 +52,8 @@ NAMES: dict[str, tuple[str, ...]] = {
             "_nested_child_running",
             "_parent_task",
             "_parent_waiting_in_aexit",
+            "_pending_starts",
+            "_strict_exception_groups",
         ),
         *("_pending_excs", "cancel_scope"),
         *("_check_nursery_closed()", "_child_finished()", "_nested_child_finished()"),

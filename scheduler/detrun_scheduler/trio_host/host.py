@@ -322,9 +322,13 @@ class Host(Runner):
         if nursery is not None:
             nursery._children.add(task)
             status._tasks[task] = None  # an ordered set
-        if "task_spawned" in self.hooks:
-            self.instruments.call("task_spawned", task)
-        self.reschedule(task, None)
+        if len(self.hooks) > 1 or self.is_altered or self.runq is not self.queue:  # type: ignore[comparison-overlap]
+            if "task_spawned" in self.hooks:
+                self.instruments.call("task_spawned", task)
+            self.reschedule(task, None)
+        else:  # what that comes to where nothing looks on, and nothing is held
+            task._next_send_fn = coro.send
+            self.queue.append_new(task)
         return task
 
     def reschedule(self, task: Task, next_send: Any = NO_SEND) -> None:

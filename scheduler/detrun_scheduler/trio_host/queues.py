@@ -59,14 +59,18 @@ class RunQueue:
             self.put(self.numbers, number)
             self.woken.append(number)
         elif task not in self.abandoned:
-            number = self.spawned
-            self.spawned = number + 1
-            self.number_of[task] = number
-            self.by_number[number] = task
-            task._counter = number
-            nursery = task._parent_nursery
-            self.on_spawn(task, number, nursery._parent_task if nursery is not None else None)
-            self.put(self.numbers, number)
+            self.append_new(task)
+
+    def append_new(self, task: Task) -> None:
+        """As `append`, for a task that has just been made."""
+        number = self.spawned
+        self.spawned = number + 1
+        self.number_of[task] = number
+        self.by_number[number] = task
+        task._counter = number
+        nursery = task._parent_nursery
+        self.on_spawn(task, number, nursery._parent_task if nursery is not None else None)
+        self.put(self.numbers, number)
 
     def fit(self) -> bool:
         """Keep the numbers in the way that suits how many they are; True: ``numbers`` and ``put`` are others now."""

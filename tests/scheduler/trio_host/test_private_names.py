@@ -208,7 +208,7 @@ def test_the_self_check_names_every_private_module_and_what_is_taken_from_it() -
     [
         "task._cancel_shield",
         "runner.guest_tick_scheduled",
-        "self._pending_starts",
+        "self._ki_protected",
         "{'_call_without_ki_protection'}",
     ],
 )

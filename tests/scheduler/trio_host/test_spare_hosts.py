@@ -13,10 +13,11 @@ import trio
 import trio.testing
 
 from detrun_scheduler import current
-from detrun_scheduler.errors import DeadlockError
+from detrun_scheduler.environment.addresses import address_of
+from detrun_scheduler.errors import DeadlockError, StepLimitError
 from detrun_scheduler.loop import RunLoop
 from detrun_scheduler.strategies import make
-from detrun_scheduler.trio_host import spare_hosts
+from detrun_scheduler.trio_host import root_task, spare_hosts
 from detrun_scheduler.trio_host.host import Host
 
 Program = Callable[[], Awaitable[Any]]
@@ -158,6 +159,74 @@ def test_a_token_of_an_earlier_run_is_of_no_use_in_the_next(spares: deque[Host])
     assert len(spares) == 1
     run(second)
     assert called == [1, 3]
+
+
+@pytest.fixture
+def nurseries(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The spare nurseries, none at first."""
+    none: list[Any] = []
+    monkeypatch.setattr(root_task, "_spares", none)
+    return none
+
+
+def test_the_nurseries_of_the_root_task_serve_later_runs(nurseries: list[Any]) -> None:
+    run(small)
+    assert len(nurseries) == root_task.SPARES_MAX
+    known = {address_of(one) for one in nurseries}
+    run(small)
+    assert known == {address_of(one) for one in nurseries}
+
+
+@pytest.mark.parametrize("kept", ["nursery", "scope", "weakly", "task"])
+def test_a_nursery_that_something_else_knows_serves_no_other_run(nurseries: list[Any], kept: str) -> None:
+    seen: list[Any] = []
+
+    async def program() -> None:
+        task = trio.lowlevel.current_task()
+        nursery: Any = task.parent_nursery
+        known = {"nursery": nursery, "scope": nursery.cancel_scope, "weakly": weakref.ref(nursery), "task": task}
+        seen.append(known[kept])
+        seen.append(address_of(nursery))
+
+    run(program)
+    before = seen.pop()
+    run(program)
+    assert seen.pop() != before
+
+
+@pytest.mark.parametrize("change", ["cancelled", "shielded", "deadline"])
+def test_a_nursery_that_a_program_has_changed_serves_no_other_run(nurseries: list[Any], change: str) -> None:
+    seen: list[bool] = []
+
+    async def program() -> None:
+        root: Any = trio.lowlevel.current_root_task()
+        for nursery in root.child_nurseries:
+            scope = nursery.cancel_scope
+            seen.append(scope.cancel_called or scope.shield or scope.deadline < 1e9)
+            if change == "cancelled":
+                scope.cancel()
+            elif change == "shielded":
+                scope.shield = True
+            else:
+                scope.deadline = 1e6
+        with trio.CancelScope(shield=True):
+            await small()
+
+    for _ in range(3):
+        run(program)
+    assert seen == [False] * 6
+
+
+def test_a_run_that_is_given_up_in_its_last_step_leaves_nothing_cancelled(nurseries: list[Any]) -> None:
+    whole = RunLoop(make("fifo"))
+    whole.run(small).unwrap()
+    steps = whole.steps_at_end
+    del whole
+    for _ in range(2):
+        for fewer in range(1, 4):
+            with pytest.raises(StepLimitError):
+                run(small, max_steps=steps - fewer)
+            run(small)
 
 
 def test_after_a_run_that_failed_the_next_one_is_as_ever(spares: deque[Host]) -> None:
