@@ -257,10 +257,8 @@ class Host(Runner):
     @property
     def is_whole(self) -> bool:
         """Whether a later run can have this: the last one has ended and left none of its own in it."""
-        hooks = self.hooks
-        return not (
-            self.is_altered or self.closing or self.tasks or self.numbers or self.queue.numbers or len(hooks) > 1
-        ) and not (hooks["_all"] or self._locals or self.dead)
+        is_busy = self.closing or self.tasks or self.numbers or self.queue.numbers or self.dead
+        return not (is_busy or len(self.hooks) > 1 or self.hooks["_all"])
 
     def rest(self) -> None:
         """Wait for a later run, and hold nothing of the last."""
@@ -272,6 +270,10 @@ class Host(Runner):
             self.asyncgens = OrderedAsyncGenerators()
         if self.waiting_for_idle:
             self.waiting_for_idle = SortedDict()
+        if self.is_altered:
+            self.is_altered = False
+            vars(self).clear()
+        self._locals.clear()
         self.kinds.clear()
         self.kept_codes.clear()
         self.ended.clear()

@@ -97,20 +97,34 @@ def test_few_hosts_are_kept(spares: deque[Host]) -> None:
     assert len(spares) == spare_hosts.SPARES_MAX
 
 
-@pytest.mark.parametrize("what", ["instrument", "watched", "surrounded"])
-def test_a_host_that_was_changed_for_its_run_serves_no_other(spares: deque[Host], what: str) -> None:
+def test_a_host_with_an_instrument_serves_no_other_run(spares: deque[Host]) -> None:
     async def program() -> None:
-        run: Any = current.run
-        if what == "instrument":
-            trio.lowlevel.add_instrument(trio.abc.Instrument())
-        elif what == "watched":
-            run.host.put_in_place(wake_idle=lambda: False)
-        else:
-            run.surround_steps(lambda task, step: step(task))
-        await trio.sleep(1)
+        trio.lowlevel.add_instrument(trio.abc.Instrument())
 
     run(program)
     assert not spares
+
+
+def test_what_stands_in_the_place_of_methods_does_so_in_one_run(spares: deque[Host]) -> None:
+    told: list[str] = []
+
+    def within(task: Any, step: Callable[[Any], int]) -> int:
+        told.append("step")
+        return step(task)
+
+    async def program() -> None:
+        run: Any = current.run
+        run.surround_steps(within)
+        run.host.put_in_place(wake_idle=lambda: told.append("idle"))
+        await small()
+
+    run(program)
+    assert told
+    told.clear()
+    assert len(spares) == 1
+    run(small)
+    run(trio.testing.wait_all_tasks_blocked)
+    assert not told
 
 
 def test_a_host_has_forgotten_the_run_that_it_served(spares: deque[Host]) -> None:
