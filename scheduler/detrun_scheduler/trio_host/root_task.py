@@ -4,7 +4,8 @@ In a run that ends as most do the root task takes three steps, of which trio's o
 run: it opens two nurseries and spawns the main task, it leaves the one nursery, it leaves the other. So `Root` takes
 these steps by itself, and leaves the state behind that trio's code would. Where anything else is to be done (a system
 task has failed, asynchronous generators are left, tasks outlive their nursery) it goes on by trio's code, from where
-that would be.
+that would be. A nursery that it has left is opened again in a later run, if nothing else knows it and nothing in it has
+changed: a program cannot tell it from a new one.
 """
 
 from __future__ import annotations
@@ -202,6 +203,7 @@ def _taken(nurseries: list[Any]) -> tuple[Any, tuple[int, ...]]:
 
 
 _ALONE = _taken([_made()])[1]
+_ATTRIBUTES = len(vars(_made()))
 
 
 def _is_as_made(nursery: Any) -> bool:
@@ -216,6 +218,7 @@ def _is_as_made(nursery: Any) -> bool:
         or status._children
         or nursery._children
         or nursery._pending_starts
+        or len(vars(nursery)) != _ATTRIBUTES
     )
 
 

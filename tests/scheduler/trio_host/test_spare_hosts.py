@@ -208,7 +208,7 @@ def test_a_nursery_that_something_else_knows_serves_no_other_run(nurseries: list
     assert seen.pop() != before
 
 
-@pytest.mark.parametrize("change", ["cancelled", "shielded", "deadline"])
+@pytest.mark.parametrize("change", ["cancelled", "shielded", "deadline", "marked"])
 def test_a_nursery_that_a_program_has_changed_serves_no_other_run(nurseries: list[Any], change: str) -> None:
     seen: list[bool] = []
 
@@ -216,11 +216,13 @@ def test_a_nursery_that_a_program_has_changed_serves_no_other_run(nurseries: lis
         root: Any = trio.lowlevel.current_root_task()
         for nursery in root.child_nurseries:
             scope = nursery.cancel_scope
-            seen.append(scope.cancel_called or scope.shield or scope.deadline < 1e9)
+            seen.append(scope.cancel_called or scope.shield or scope.deadline < 1e9 or hasattr(nursery, "mark"))
             if change == "cancelled":
                 scope.cancel()
             elif change == "shielded":
                 scope.shield = True
+            elif change == "marked":
+                nursery.mark = 1
             else:
                 scope.deadline = 1e6
         with trio.CancelScope(shield=True):
