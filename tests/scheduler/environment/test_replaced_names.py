@@ -157,11 +157,14 @@ def test_of_a_name_that_two_groups_replace_the_upper_ones_stays_and_the_original
         lower.install()
         lower.restore()
         assert module.name == "lower"
-        for assigned in ("upper", "program's", "lower"):
+        for assigned in ("upper", "program's", None, "lower"):
             lower.install()
             upper.install()
             assert module.name == "upper"
-            module.name = assigned  # type: ignore[attr-defined]
+            if assigned is None:
+                del module.name
+            else:
+                module.name = assigned  # type: ignore[attr-defined]
             upper.restore()
             lower.restore()
             assert module.name == "upper"
