@@ -8,10 +8,12 @@ from __future__ import annotations
 import errno
 import socket as constants
 from collections import deque
+from collections.abc import Iterable
 from typing import Any
 
 from detrun.world.network.packet import Packet, Way
 from detrun.world.network.posix import TO_ITSELF, Address, os_error
+from detrun.world.sockets.ancillary_data import Header, HeaderOptions, sent_along
 from detrun.world.sockets.group_addresses import Groups, is_broadcast, is_group, is_of_every_machine
 from detrun.world.sockets.machine_sockets import Socket, SocketMachine, SocketOwner
 
@@ -29,11 +31,12 @@ class UdpSocket(Socket):
 
     def __init__(self, process: SocketOwner, family: constants.AddressFamily = constants.AF_INET) -> None:
         super().__init__(process, family)
-        self.inbox: deque[tuple[bytes, Address]] = deque()
+        self.inbox: deque[tuple[bytes, Address, Header | None]] = deque()
         self.inbox_bytes = 0
         self.error = 0
         self.write_shut = False
         self.groups = Groups(self.options)
+        self.headers = HeaderOptions(self.options) if family == constants.AF_INET6 else None
 
     def connect(self, address: Address) -> None:
         """Send to ``address`` from now on, and receive from there only.
@@ -61,6 +64,23 @@ class UdpSocket(Socket):
             OSError: EMSGSIZE, EHOSTUNREACH, EPIPE, ECONNREFUSED if an earlier datagram found no socket, or EACCES, a
                 broadcast address without ``SO_BROADCAST``.
         """
+        return self._send_to(data, address, {})
+
+    def send_message(self, data: Any, items: Iterable[Any], address: Address | None = None) -> int:
+        """Send one datagram, to the connected address if none is given, with ancillary data for its header.
+
+        Raises:
+            OSError: EINVAL, it is other ancillary data than `ancillary_data` knows; EDESTADDRREQ; as `send_to`.
+        """
+        self._check_open()
+        if self.headers is None:
+            raise os_error(errno.EINVAL)
+        target = self.remote if address is None else address
+        if target is None:
+            raise os_error(errno.EDESTADDRREQ)
+        return self._send_to(data, target, sent_along(items))
+
+    def _send_to(self, data: Any, address: Address, ancillary: dict[int, int]) -> int:
         self._check_open()
         payload = bytes(data)
         if len(payload) > DATAGRAM_BYTES_MAX:
@@ -79,10 +99,11 @@ class UdpSocket(Socket):
         if not self.is_bound:
             self.bind((self.wildcard, 0))
         source = self._source(host)
+        header = self.headers.sent(reaches_many, ancillary) if self.headers is not None and ":" in host else None
         kind = GroupDatagram if reaches_many else Datagram
         for machine in self._machines() if peer is None else (peer,):
             link = self.network.link(self.node, machine)
-            link.send(kind(link, self, machine, payload, source, (host, port)))
+            link.send(kind(link, self, machine, payload, source, (host, port), header))
         return len(payload)
 
     def _machines(self) -> list[SocketMachine]:
@@ -106,26 +127,34 @@ class UdpSocket(Socket):
     def option(self, level: int, name: int) -> Any:
         """The value of a socket option."""
         value = self.groups.option(level, name)
+        if value is None and self.headers is not None:
+            value = self.headers.option(level, name)
         return super().option(level, name) if value is None else value
 
     def set_option(self, level: int, name: int, value: Any) -> None:
         """Remember a socket option; join or leave a group."""
         self._check_open()
+        if self.headers is not None and self.headers.change(level, name, value):
+            return
         if not self.groups.change(level, name, value):
             super().set_option(level, name, value)
 
     def receive_from(self, size: int, peek: bool = False) -> tuple[bytes, Address]:
         """The oldest datagram, cut to ``size`` bytes, and where it came from."""
+        return self.receive_message(size, peek)[:2]
+
+    def receive_message(self, size: int, peek: bool = False) -> tuple[bytes, Address, Header | None]:
+        """As `receive_from`, and its header, which datagrams over IPv6 have."""
         self._check_open()
         if self.error:
             raise os_error(self.take_error())
         if not self.inbox:
             raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
-        payload, source = self.inbox[0]
+        payload, source, header = self.inbox[0]
         if not peek:
             self.inbox.popleft()
             self.inbox_bytes -= len(payload)
-        return payload[:size], source
+        return payload[:size], source, header
 
     def receive(self, size: int, peek: bool = False) -> bytes:
         """The oldest datagram, cut to ``size`` bytes."""
@@ -141,12 +170,12 @@ class UdpSocket(Socket):
         self.write_shut |= how in (constants.SHUT_WR, constants.SHUT_RDWR)
         self.peer_address()
 
-    def arrived(self, payload: bytes, source: Address) -> None:
+    def arrived(self, payload: bytes, source: Address, header: Header | None = None) -> None:
         """A datagram has come."""
         if self.inbox_bytes + len(payload) > DATAGRAM_BUFFER_BYTES:
             self.services.faults.count("receive buffer overflow")
             return
-        self.inbox.append((payload, source))
+        self.inbox.append((payload, source, header))
         self.inbox_bytes += len(payload)
         self.readers.wake()
 
@@ -180,11 +209,18 @@ class UdpSocket(Socket):
 class Datagram(Packet):
     """One datagram on its way."""
 
-    __slots__ = ("payload", "receiver", "sender", "target", "writer")
+    __slots__ = ("header", "payload", "receiver", "sender", "target", "writer")
     protocol = "udp"
 
     def __init__(
-        self, link: Way, writer: UdpSocket, receiver: SocketMachine, payload: bytes, sender: Address, target: Address
+        self,
+        link: Way,
+        writer: UdpSocket,
+        receiver: SocketMachine,
+        payload: bytes,
+        sender: Address,
+        target: Address,
+        header: Header | None,
     ) -> None:
         super().__init__(link, len(payload) + UDP_HEADER_BYTES)
         self.writer = writer
@@ -192,6 +228,7 @@ class Datagram(Packet):
         self.payload = payload
         self.sender = sender
         self.target = target
+        self.header = header
 
     def fire(self) -> None:
         if not self.link.arrive(self):
@@ -200,13 +237,13 @@ class Datagram(Packet):
         # A connected socket does not exist for what comes from elsewhere.
         if isinstance(found, UdpSocket) and found.remote in (None, self.sender):
             self.link.journal_left()
-            found.arrived(self.payload, self.sender)
+            found.arrived(self.payload, self.sender, self.header)
         else:
             back = self.writer.network.link(self.receiver, self.source)
             back.send(Unreachable(back, self.writer, self.target))
 
     def copy(self) -> Packet:
-        return Datagram(self.link, self.writer, self.receiver, self.payload, self.sender, self.target)
+        return type(self)(self.link, self.writer, self.receiver, self.payload, self.sender, self.target, self.header)
 
     def describe(self) -> str:
         return f"udp {self.sender[1]}->{self.target[1]} {len(self.payload)} bytes"
@@ -228,10 +265,7 @@ class GroupDatagram(Datagram):
         self.link.journal_left()
         for one in ports.reached(self.target):
             if one.remote in (None, self.sender):
-                one.arrived(self.payload, self.sender)
-
-    def copy(self) -> Packet:
-        return GroupDatagram(self.link, self.writer, self.receiver, self.payload, self.sender, self.target)
+                one.arrived(self.payload, self.sender, self.header)
 
 
 class Unreachable(Packet):

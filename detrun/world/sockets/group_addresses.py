@@ -30,7 +30,6 @@ _LOOP = {
 _DEFAULTS: dict[tuple[int, int], int] = {
     **dict.fromkeys(_LOOP.values(), 1),
     (constants.IPPROTO_IP, constants.IP_MULTICAST_TTL): 1,
-    (constants.IPPROTO_IPV6, constants.IPV6_MULTICAST_HOPS): 1,
 }
 
 

@@ -6,8 +6,8 @@ succeeds, raises the ``OSError`` of that case, or raises ``BlockingIOError``, af
 top of it `trio_sockets` for ``trio.socket``.
 
 Addresses are IPv4 or IPv6; a socket of the latter kind takes both unless ``IPV6_V6ONLY`` is set. Options are remembered
-and given back; that one, ``SO_REUSEADDR``, ``SO_REUSEPORT``, ``SO_RCVTIMEO`` and ``SO_SNDTIMEO`` are heeded, all others
-change nothing.
+and given back; that one, ``SO_REUSEADDR``, ``SO_REUSEPORT``, ``SO_RCVTIMEO`` and ``SO_SNDTIMEO`` are heeded, and of
+datagram sockets those of `group_addresses` and `ancillary_data`. All others change nothing.
 """
 
 from __future__ import annotations

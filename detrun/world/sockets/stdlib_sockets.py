@@ -16,7 +16,7 @@ from typing import Any
 
 from detrun.world.network.posix import os_error
 from detrun.world.sockets.blocking_calls import BlockingCall
-from detrun.world.sockets.datagram_sockets import DATAGRAM_BYTES_MAX, UdpSocket
+from detrun.world.sockets.datagram_sockets import UdpSocket
 from detrun.world.sockets.kinds_of_sockets import NONBLOCK, kind_of, socket_of
 from detrun.world.sockets.machine_sockets import (
     CLOSE_ON_EXEC,
@@ -25,9 +25,8 @@ from detrun.world.sockets.machine_sockets import (
     STATUS,
     SocketOwner,
 )
-from detrun.world.sockets.passed_descriptors import drop, handed_out, taken
+from detrun.world.sockets.message_calls import MessageCalls, writable
 from detrun.world.sockets.stream_sockets import TcpSocket
-from detrun.world.sockets.unix_sockets import AF_UNIX
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.threads.calling import schedule_point
 
@@ -37,7 +36,7 @@ owner_here: Callable[[], SocketOwner] | None = None
 _REAL: Any = socket.socket  # of which type stubs leave private methods out
 
 
-class SimulatedSocket(_REAL):  # type: ignore[misc]  # Any
+class SimulatedSocket(MessageCalls, _REAL):  # type: ignore[misc]  # Any
     """``socket.socket`` as far as programs and libraries use it on TCP, UDP and Unix sockets.
 
     It is a subclass, so that what asks ``isinstance`` by a name of its own agrees, and so that files and TLS are the
@@ -274,7 +273,7 @@ class SimulatedSocket(_REAL):  # type: ignore[misc]  # Any
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         """As `recv`, into ``buffer``."""
-        view = _writable(buffer)
+        view = writable(buffer)
         data = self.recv(nbytes or len(view), flags)
         view[: len(data)] = data
         return len(data)
@@ -292,65 +291,10 @@ class SimulatedSocket(_REAL):  # type: ignore[misc]  # Any
 
     def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
         """As `recvfrom`, into ``buffer``."""
-        view = _writable(buffer)
+        view = writable(buffer)
         data, address = self.recvfrom(nbytes or len(view), flags)
         view[: len(data)] = data
         return len(data), address
-
-    def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0) -> tuple[bytes, list[Any], int, Any]:
-        """As `recvfrom`, with ancillary data, the descriptors that a Unix socket passes, and flags: what was cut."""
-        if bufsize < 0:
-            raise ValueError("negative buffer size in recvmsg()")
-        if ancbufsize < 0:
-            raise ValueError("invalid ancillary data buffer length")
-        simulated: Any = self.simulated
-        if simulated.family == AF_UNIX and not flags & _PEEK:
-            length = DATAGRAM_BYTES_MAX if isinstance(simulated, UdpSocket) else bufsize
-            whole, source, passed = self._attempt("recvmsg", True, flags, simulated.receive_passed, length)
-            ancillary, found = taken(self._process, passed, ancbufsize)
-            cut = int(socket.MSG_TRUNC) if len(whole) > bufsize else 0
-            return whole[:bufsize], ancillary, found | cut, source
-        if isinstance(simulated, UdpSocket):
-            whole, address = self.recvfrom(DATAGRAM_BYTES_MAX, flags)
-            return whole[:bufsize], [], socket.MSG_TRUNC if len(whole) > bufsize else 0, address
-        return self.recv(bufsize, flags), [], 0, None
-
-    def recvmsg_into(self, buffers: Any, ancbufsize: int = 0, flags: int = 0) -> tuple[int, list[Any], int, Any]:
-        """As `recvmsg`, into several buffers, one filled after the other."""
-        views = [_writable(buffer) for buffer in buffers]
-        data, ancillary, found, address = self.recvmsg(sum(map(len, views)), ancbufsize, flags)
-        rest = memoryview(data)
-        for view in views:
-            view[: len(rest)] = rest[: len(view)]
-            rest = rest[len(view) :]
-        return len(data), ancillary, found, address
-
-    def sendmsg(self, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None) -> int:
-        """Send several buffers as one.
-
-        Raises:
-            OSError: EINVAL for other ancillary data than the descriptors that a Unix socket passes; EBADF.
-        """
-        data = b"".join(memoryview(buffer) for buffer in buffers)
-        items = list(ancdata)
-        for item in items:
-            if not isinstance(item, tuple) or len(item) != 3:
-                raise TypeError("[sendmsg() argument 2] items must be 3-tuples")
-            index(item[0]), index(item[1]), memoryview(item[2])
-        if items:
-            return self._send_passing(data, items, flags, address)
-        return self.send(data, flags) if address is None else self.sendto(data, flags, address)
-
-    def _send_passing(self, data: bytes, items: list[Any], flags: int, address: Any) -> int:
-        simulated: Any = self.simulated
-        if simulated.family != AF_UNIX:
-            raise os_error(errno.EINVAL)
-        passed = handed_out(self._process, items)
-        try:
-            return int(self._attempt("sendmsg", False, flags, simulated.send_passing, data, passed, address))
-        except BaseException:
-            drop(passed)
-            raise
 
     def shutdown(self, how: int) -> None:
         """Close one direction or both."""
@@ -411,13 +355,6 @@ def _as_int(number: int) -> int:
     if not -(2**31) <= number < 2**31:
         raise OverflowError("Python int too large to convert to C int")
     return number
-
-
-def _writable(buffer: Any) -> memoryview:
-    view = memoryview(buffer)
-    if view.readonly:
-        raise TypeError(f"a read-write bytes-like object is required, not '{type(buffer).__name__}'")
-    return view.cast("B")
 
 
 _default_timeout = socket.getdefaulttimeout  # of the process, as in life

@@ -277,7 +277,7 @@ class UnixDatagramSocket(_Named, UdpSocket):
         if target._peer not in (None, self):
             raise os_error(errno.EPERM)
         payload = data if isinstance(data, Carrying) else bytes(data)
-        target.inbox.append((payload, self.local))
+        target.inbox.append((payload, self.local, None))
         target.inbox_bytes += len(payload)
         target.readers.wake()
         return len(payload)
@@ -291,7 +291,7 @@ class UnixDatagramSocket(_Named, UdpSocket):
         return f"no datagram comes to {self.local[1]!r}"
 
     def _released(self) -> None:
-        for datagram, _ in self.inbox:
+        for datagram, *_ in self.inbox:
             if isinstance(datagram, Carrying):
                 drop(datagram.passed)
         super()._released()
