@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 OTHERS = "other protocols: UDP-Lite, VSOCK, SCTP"
-ANCILLARY = "ancillary data of IPv6 datagrams"
 SIGNALS = "signals of the real process; those of a run reach the processes of nodes"
 PROCESS = "forks"
 CLOCK = "expects microseconds in a time of day, which stands still"
@@ -15,7 +14,6 @@ EXACT = "the error of an argument that is out of range, or the warning of a sock
 EXCLUSIONS: dict[str, str] = {
     "test_socket.*UDPLITE*": OTHERS,
     "test_socket.*VSOCK*": OTHERS,
-    "test_socket.*RFC3542*": ANCILLARY,
     "test_socket.*Interrupted*": SIGNALS,
     "test_selectors.*test_select_interrupt_*": SIGNALS,
     "test_socketserver.SocketWriterTest.test_write": SIGNALS,
@@ -26,8 +24,6 @@ EXCLUSIONS: dict[str, str] = {
     "test_socket.*test_socket_fileno_requires*": DESCRIPTOR,
     "test_socket.*testCloseException": DESCRIPTOR,
     "test_socket.*test_socket_close": DESCRIPTOR,
-    "test_socket.SendfileUsingSendfileTest.*": DESCRIPTOR,
-    "test_socket.*test__sendfile_use_sendfile": DESCRIPTOR,
     "test_socket.*test_setblocking_invalidfd": DESCRIPTOR,
     "test_socket.*test_csocket_repr": STOCK,
     "test_socket.*test_unknown_socket_family_repr": STOCK,

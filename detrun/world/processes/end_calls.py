@@ -19,7 +19,6 @@ from detrun.world.processes.held_ends import HeldEnd
 from detrun.world.processes.pipe_files import file_of_end
 from detrun.world.processes.pipes import PipeEnd
 from detrun.world.sockets.machine_sockets import CLOSE_ON_EXEC, DESCRIPTOR_FLAGS, STATUS
-from detrun.world.sockets.stdlib_sockets import SimulatedSocket
 from detrun_scheduler.environment.hidden_state import refuse
 from detrun_scheduler.threads.calling import schedule_point
 
@@ -29,7 +28,7 @@ try:
 except ImportError:  # Windows, where no program calls what needs them
     pass
 
-_MOST_BYTES = 2**30
+_PIECE_BYTES = 2**16  # of a file, read at once to be sent
 _NO_DUP2 = "only the descriptor of a pipe can become another's; start a child with stdin=, stdout= and stderr="
 _FLAGS_ONLY = "of pipes and sockets of a run it knows flags and duplicates"
 _TWO_REQUESTS = "of pipes and sockets of a run it knows FIONREAD and FIONBIO"
@@ -190,6 +189,34 @@ class EndCalls:
         """As `os.writev`."""
         return self.write(b"".join(bytes(one) for one in buffers))
 
+    def sendfile(self, in_fd: int, offset: int | None, count: int) -> int:
+        """As `os.sendfile` from a file: an end that does not block takes what there is room for.
+
+        Raises:
+            OSError: EINVAL, a negative number, or the other descriptor is no file's; ESPIPE, that with an offset.
+        """
+        if count < 0 or (offset is not None and offset < 0):
+            raise os_error(errno.EINVAL)
+        try:
+            begin = os.lseek(in_fd, 0, os.SEEK_CUR) if offset is None else offset
+        except OSError as error:
+            raise (os_error(errno.EINVAL) if error.errno == errno.ESPIPE else error) from None
+        sent = 0
+        while sent < count:
+            data = os.pread(in_fd, min(count - sent, _PIECE_BYTES), begin + sent)
+            try:
+                taken = self.write(data) if data else 0
+            except OSError:
+                if not sent:
+                    raise
+                break
+            if not taken:
+                break
+            sent += taken
+        if offset is None:
+            os.lseek(in_fd, begin + sent, os.SEEK_SET)
+        return sent
+
 
 class HeldCalls(EndCalls):
     """Calls about what is neither a file nor a socket: a process, or one end of a pipe."""
@@ -262,7 +289,7 @@ class PipeCalls(HeldCalls):
             except BlockingIOError:
                 if not self.end.is_blocking:
                     raise
-            _wait(self.end, "os.read", readable=True)
+            wait_until_ready(self.end, "os.read", readable=True)
 
     def write(self, data: Any, /) -> int:
         """As `os.write`: a blocking end takes everything, however long that takes, or all until its reader goes."""
@@ -282,99 +309,10 @@ class PipeCalls(HeldCalls):
                 if not rest:
                     return size
                 continue
-            _wait(self.end, "os.write", readable=False)
+            wait_until_ready(self.end, "os.write", readable=False)
 
 
-class SocketCalls(EndCalls):
-    """Calls about a simulated socket by its number."""
-
-    mode = stat.S_IFSOCK | 0o777
-
-    def __init__(self, process: Any, number: int, simulated: Any) -> None:
-        super().__init__(process, number)
-        self.simulated = simulated
-
-    @property
-    def flags(self) -> dict[int, int]:
-        """Of the socket."""
-        found: dict[int, int] = self.simulated.flags
-        return found
-
-    def waiting_bytes(self) -> int:
-        """What has come; of a datagram socket the next datagram."""
-        try:
-            return len(self.simulated.receive(_MOST_BYTES, True))
-        except OSError:
-            return 0
-
-    def is_open(self) -> bool:
-        """Whether the socket is open."""
-        return not self.simulated.is_closed
-
-    def _attempt(self, name: str, readable: bool, operation: Any, *arguments: Any) -> Any:
-        schedule_point()
-        while True:
-            try:
-                return operation(*arguments)
-            except BlockingIOError:
-                if not self.get_blocking():
-                    raise
-            _wait(self.simulated, name, readable=readable)
-
-    def read(self, length: int, /) -> bytes:
-        """As `os.read`."""
-        return bytes(self._attempt("os.read", True, self.simulated.receive, length))
-
-    def write(self, data: Any, /) -> int:
-        """As `os.write`."""
-        return int(self._attempt("os.write", False, self.simulated.send, data))
-
-    def close(self) -> None:
-        """As `os.close`."""
-        SimulatedSocket(simulated=self.simulated).close()
-
-    def dup(self) -> int:
-        """As `os.dup`; a simulated socket has one number for all."""
-        self.simulated.hold(self._process)
-        return self.number
-
-    def get_blocking(self) -> bool:
-        """As `os.get_blocking`; an object of `socket` keeps a flag of its own."""
-        return not self.simulated.flags.get(STATUS, 0) & os.O_NONBLOCK
-
-    def set_blocking(self, blocking: bool, /) -> None:
-        """As `os.set_blocking`."""
-        kept = self.simulated.flags.get(STATUS, os.O_RDWR)
-        self.simulated.flags[STATUS] = kept & ~os.O_NONBLOCK if blocking else kept | os.O_NONBLOCK
-
-
-class SocketCallsOfStream(SocketCalls):
-    """A standard stream that is a simulated socket, of which the process has one more descriptor."""
-
-    def __init__(self, process: Any, simulated: Any) -> None:
-        super().__init__(process, int(simulated.descriptor), simulated)
-        give_socket(process, simulated)
-        self._is_open = True
-
-    def is_open(self) -> bool:
-        """Whether the process still has the descriptor."""
-        return self._is_open and super().is_open()
-
-    def close(self) -> None:
-        """As `os.close`."""
-        if not self._is_open:
-            raise os_error(errno.EBADF)
-        self._is_open = False
-        super().close()
-
-
-def give_socket(process: Any, simulated: Any) -> None:
-    """Let a process have a socket, too."""
-    simulated.hold(process)
-    process.sockets[simulated] = None
-
-
-def _wait(end: Any, name: str, *, readable: bool) -> None:
+def wait_until_ready(end: Any, name: str, *, readable: bool) -> None:
     """Return when an end of a pipe or a socket can be read from, or written to, or has been closed."""
 
     def is_ready() -> bool:

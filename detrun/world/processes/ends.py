@@ -10,9 +10,10 @@ import errno
 from typing import Any
 
 from detrun.world.network.posix import os_error
-from detrun.world.processes.end_calls import EndCalls, HeldCalls, PipeCalls, SocketCalls
+from detrun.world.processes.end_calls import EndCalls, HeldCalls, PipeCalls
 from detrun.world.processes.held_ends import HeldEnd
 from detrun.world.processes.pipes import Pipe, PipeEnd
+from detrun.world.processes.socket_calls import SocketCalls
 from detrun.world.sockets.machine_sockets import Socket
 from detrun_scheduler.environment import file_names
 

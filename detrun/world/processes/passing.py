@@ -10,9 +10,10 @@ from typing import Any
 
 from detrun.world.files.files_of_code import files_here
 from detrun.world.network.posix import os_error
-from detrun.world.processes.end_calls import HeldCalls, SocketCalls
+from detrun.world.processes.end_calls import HeldCalls
 from detrun.world.processes.ends import calls_of, ends_of
 from detrun.world.processes.held_ends import HeldEnd
+from detrun.world.processes.socket_calls import SocketCalls
 from detrun_scheduler.environment.file_names import original
 from detrun_scheduler.environment.hidden_state import refuse
 

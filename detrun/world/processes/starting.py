@@ -17,10 +17,11 @@ from detrun.world.disk.file_system import failure
 from detrun.world.files.files_of_code import files_here
 from detrun.world.processes import steps
 from detrun.world.processes.child import ChildProcess
-from detrun.world.processes.end_calls import PipeCalls, SocketCalls, SocketCallsOfStream, give_socket
+from detrun.world.processes.end_calls import PipeCalls
 from detrun.world.processes.ends import ClosedStream, FileCallsOfStream, RealCallsOfStream, calls_of, ends_of
 from detrun.world.processes.globals import environment_of
 from detrun.world.processes.programs import StartedProgram, program_of
+from detrun.world.processes.socket_calls import SocketCalls, SocketCallsOfStream, give_socket
 from detrun.world.services import process_here
 from detrun_scheduler.environment import file_names
 from detrun_scheduler.environment.hidden_state import refuse
