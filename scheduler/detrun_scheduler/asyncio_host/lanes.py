@@ -136,7 +136,7 @@ class Lane:
         self.loop = loop
         # `Handle` objects. In the lane of a task: its steps, each a call of ``run`` of a context. In that of callbacks
         # also lanes of tasks, which may not go on before what stands before them here has run.
-        self.handles: deque[Any] = deque()
+        self.handles: Any = deque() if asyncio_task is None else []  # a task has hardly ever two
         self.is_stepping = self.has_begun = self.has_ended = False
         self.__name__ = self.__qualname__ = name
         self.creator = creator
@@ -187,7 +187,7 @@ class Lane:
         loop.set_running(loop)
         library, _library.name = _library.name, "asyncio"
         try:
-            _run(handles.popleft(), loop)
+            _run(self._first(), loop)
         finally:
             _library.name = library
             loop.set_running(None)
@@ -213,6 +213,10 @@ class Lane:
             task = frames = None  # the traceback of the task's exception may lead here: a cycle of garbage
             return _ENDED
         return _WAIT
+
+    def _first(self) -> Any:
+        """Take out what was queued first."""
+        return self.handles.popleft()
 
     @property
     def asyncio_task(self) -> Any:
@@ -343,6 +347,9 @@ class TaskLane(Lane):
         elif not (self.is_stepping or self.has_ended) and is_blocked(self.task):
             loop.run.host.reschedule(self.task)
 
+    def _first(self) -> Any:
+        return self.handles.pop(0)
+
     def send(self, message: Any) -> Any:
         """As for callbacks. This is the shortest way of a step that has nothing special about it."""
         loop, handles = self.loop, self.handles
@@ -355,7 +362,7 @@ class TaskLane(Lane):
         touched[EVERYTHING] = WRITE
         self.is_stepping = self.has_begun = True
         frames = self.frames() if task is loop.main and loop.looks_for_lost_tasks() else None
-        step = handles.popleft()
+        step = handles.pop(0)
         loop.set_running(loop)
         library, _library.name = _library.name, "asyncio"
         try:
