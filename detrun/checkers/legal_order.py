@@ -16,12 +16,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from sys import getsizeof
-from time import monotonic as real_seconds  # imported by name: inside a run `time.monotonic` is virtual
 from typing import Any
 
 from detrun.checkers.histories import PENDING, Operation
 from detrun.checkers.models import Model
 from detrun_recorder.canonical import canonical
+from detrun_scheduler.environment.originals import monotonic as real_seconds
 
 LOOK_AT_CLOCK_EVERY = 256  # steps of the model
 MEMORY_BYTES_MAX = 1 << 30  # of what a search remembers, unless it is told otherwise

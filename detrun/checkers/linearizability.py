@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
-from time import monotonic as real_seconds  # imported by name: inside a run `time.monotonic` is virtual
 from typing import Any
 
 from detrun.checkers.histories import Operation, timeline
@@ -23,6 +22,7 @@ from detrun.checkers.illegal_part import least_illegal_part
 from detrun.checkers.inconclusive import InconclusiveError
 from detrun.checkers.legal_order import MEMORY_BYTES_MAX, Meter, OutOfBudgetError, hashable, legal_order
 from detrun.checkers.models import Model
+from detrun_scheduler.environment.originals import monotonic as real_seconds
 from detrun_scheduler.errors import DetrunError, UsageError
 
 OK, ILLEGAL, UNKNOWN = "ok", "illegal", "unknown"

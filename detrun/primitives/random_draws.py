@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import random
 import sys
-from _thread import get_ident
 from bisect import bisect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -37,6 +36,7 @@ from detrun.primitives.laws import DiscreteLaw, Law
 from detrun.primitives.random_laws import Expovariate, Opaque, Paretovariate, UnitNumber, Weibullvariate, WholeNumber
 from detrun_scheduler.environment import seeding
 from detrun_scheduler.environment.bound_names import BoundNames
+from detrun_scheduler.environment.originals import get_ident
 from detrun_scheduler.run import ActiveRun
 
 NAMES = tuple(

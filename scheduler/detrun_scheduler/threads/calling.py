@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from _thread import get_ident
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ from trio import CancelScope
 
 from detrun_scheduler import current
 from detrun_scheduler.clock import primal_of
+from detrun_scheduler.environment.originals import get_ident
 from detrun_scheduler.journal import OPERATIONS
 from detrun_scheduler.run import ActiveRun
 from detrun_scheduler.threads.simulated_thread import SimulatedThread, WaitKind
