@@ -161,6 +161,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss tracking_error --by fusion_timeout --samples 8",
         "--loss estimation_error --by fusion_timeout --samples 8 --param fusion_timeout=0.02",
         "--loss tracking_error --by fusion_timeout --samples 12 --param fusion_timeout=0.02",
+        "--loss tracking_error --by unit_0 --by unit_1 --by curvature_to_1 --differences 16 --param unit_1=0.3",
     ),
     "operating_system": (
         f"--loss mean_response --by batch_weight --by latency --by frequency --kind local --samples 6 {OFF_THE_TIES}",
