@@ -39,6 +39,7 @@ _SOCKET = (
     "real sockets are not deterministic; run it on the nodes of a detrun.World, whose network is simulated, connect "
     "tasks by memory channels, or do the I/O outside the run"
 )
+_HOST_NAME = "it would name the real machine; a node has the name that World.node gave it"
 PROCESS = "other processes are not deterministic; start it outside the run and pass in what it printed"
 _THREAD = (
     "this is the real function, imported by name before the run, and real threads are not deterministic; "
@@ -77,6 +78,7 @@ _WATCHED: dict[str, tuple[str, int, str]] = {
     "socket.getnameinfo": ("socket.getnameinfo of", 0, _SOCKET),
     "socket.gethostbyname": ("socket.gethostbyname of", 0, _SOCKET),
     "socket.gethostbyaddr": ("socket.gethostbyaddr of", 0, _SOCKET),
+    "socket.sethostname": ("socket.sethostname to", 0, _HOST_NAME),
     "subprocess.Popen": ("subprocess.Popen of", 1, PROCESS),
     "os.system": ("os.system of", 0, PROCESS),
     "os.exec": ("os.exec of", 0, PROCESS),

@@ -28,6 +28,7 @@ from detrun_scheduler.environment import hidden_state
 from detrun_scheduler.environment.hidden_state import allowed, guard
 from detrun_scheduler.errors import HiddenStateError, UsageError
 
+HOST_NAME = socket.gethostname()  # so that a call that was let through would change nothing
 UNBOUND = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 POOL = concurrent.futures.ThreadPoolExecutor(1)
 start_new_thread = _thread.start_new_thread  # a name imported before the run
@@ -56,6 +57,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "bind": (lambda: UNBOUND.bind(("127.0.0.1", 0)), "socket.bind to ('127.0.0.1', 0) inside"),
     "sendto": (lambda: UNBOUND.sendto(b"", ("127.0.0.1", 9)), "socket.sendto ('127.0.0.1', 9) inside"),
     "resolve": (lambda: socket.getaddrinfo("localhost", 1), "socket.getaddrinfo of 'localhost' inside"),
+    "name of the machine": (lambda: socket.sethostname(HOST_NAME), "socket.sethostname to"),
     "url": (lambda: urllib.request.urlopen("http://127.0.0.1:9"), "(in urllib.request.urlopen)"),
     "asyncio": (lambda: asyncio.new_event_loop(), "(in asyncio.events.new_event_loop)"),
     "asyncio's words": (
