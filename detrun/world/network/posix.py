@@ -24,6 +24,16 @@ def is_loopback(host: str) -> bool:
     return host.startswith("127.") or host == LOOPBACK6
 
 
+def check_flow(address: tuple[Any, ...]) -> None:
+    """See that the flow label of an IPv6 address, if it has one, is of 20 bits.
+
+    Raises:
+        OverflowError: it is not.
+    """
+    if len(address) > 2 and not 0 <= address[2] < 1 << 20:
+        raise OverflowError("flowinfo must be 0-1048575.")
+
+
 def os_error(number: int) -> OSError:
     """The exception that the operating system's error ``number`` becomes."""
     return OSError(number, os.strerror(number))

@@ -14,7 +14,7 @@ from typing import Any
 
 import trio
 
-from detrun.world.network.posix import ANY, ANY6, BROADCAST, LOOPBACK, LOOPBACK6
+from detrun.world.network.posix import ANY, ANY6, BROADCAST, LOOPBACK, LOOPBACK6, check_flow
 from detrun.world.services import Services
 from detrun_scheduler.threads.service_names import port_of
 
@@ -118,6 +118,7 @@ class Resolver(trio.abc.HostnameResolver):
         """What ``socket.getnameinfo`` answers."""
         if not isinstance(address, tuple):
             raise TypeError("getnameinfo() argument 1 must be a tuple")
+        check_flow(address)
         host, port = address[0], str(address[1])
         if numeric_form(host) is None:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")

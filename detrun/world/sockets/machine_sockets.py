@@ -30,6 +30,7 @@ from detrun.world.network.posix import (
     LOOPBACK6,
     TO_ITSELF,
     Address,
+    check_flow,
     is_loopback,
     os_error,
 )
@@ -238,17 +239,19 @@ class Socket:
 
         Raises:
             TypeError: it is not a pair of a text and an int.
-            OverflowError: the port is out of range.
+            OverflowError: the port, or IPv6's flow label, is out of range.
             OSError: the host is neither numeric nor known.
         """
         if not isinstance(address, tuple) or not 2 <= len(address) <= (4 if self.family == constants.AF_INET6 else 2):
             words = "(host, port)" if self.family == constants.AF_INET else "(host, port[, flowinfo[, scope]])"
-            raise TypeError(f"{self.family.name} address must be a tuple {words}, not {address!r}")
+            shown = repr(address) if isinstance(address, tuple) else type(address).__name__
+            raise TypeError(f"{self.family.name} address must be a tuple {words}, not {shown}")
         host, port = address[:2]
         if not isinstance(port, int):
             raise TypeError(f"port must be an int, not {port!r}")
         if not 0 <= port <= 0xFFFF:
             raise OverflowError("bind(): port must be 0-65535.")
+        check_flow(address)
         return self.network.resolver.numeric_host(self.wildcard if host == "" else host, self.family), port
 
     def resolve(self, host: str) -> str:

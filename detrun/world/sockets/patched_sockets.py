@@ -134,7 +134,7 @@ def _socketpair(family: int | None = None, type: int = socket.SOCK_STREAM, proto
     kind = type & ~(NONBLOCK | CLOEXEC)
     if family not in (None, AF_UNIX) or kind not in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
         raise os_error(errno.EOPNOTSUPP)
-    pair = tuple(SimulatedSocket(simulated=one) for one in unix_pair(_owner(), kind))
+    pair = tuple(SimulatedSocket(proto=proto, simulated=one) for one in unix_pair(_owner(), kind))
     if type & NONBLOCK:
         for one in pair:
             one.setblocking(False)

@@ -56,6 +56,7 @@ class SimulatedSocket(MessageCalls, _REAL):  # type: ignore[misc]  # Any
         self._io_refs = 0  # files made of it that are open, which keep it open, too
         self._closed = False
         self._process: Any = None if owner_here is None else owner_here()
+        self._proto = proto
         if simulated is not None:
             self.simulated = simulated
             if self._timeout is not None:  # another descriptor of a socket that does not block leaves it so
@@ -66,6 +67,7 @@ class SimulatedSocket(MessageCalls, _REAL):  # type: ignore[misc]  # Any
             self.simulated = socket_of(fileno, owner_here())
             return
         made = kind_of(family, type, proto)
+        self._proto = max(proto, 0)
         if type != -1 and type & NONBLOCK:
             self._timeout = 0.0
         self.simulated = made(owner_here(), socket.AF_INET if family == -1 else socket.AddressFamily(family))
@@ -94,8 +96,8 @@ class SimulatedSocket(MessageCalls, _REAL):  # type: ignore[misc]  # Any
 
     @property
     def proto(self) -> int:
-        """TCP, UDP, or 0."""
-        return int(self.simulated.protocol)
+        """As given, 0 if it was left out; that of the socket if this was made of its number."""
+        return int(self.simulated.protocol) if self._proto == -1 else self._proto
 
     def fileno(self) -> int:
         """A number that no real file has; -1 once closed."""
@@ -113,7 +115,7 @@ class SimulatedSocket(MessageCalls, _REAL):  # type: ignore[misc]  # Any
         """Another object for the same socket, which stays open until the last of them is closed."""
         self.simulated._check_open()
         self.simulated.hold(self._process)
-        copy = SimulatedSocket(simulated=self.simulated)
+        copy = SimulatedSocket(proto=self._proto, simulated=self.simulated)
         copy._set_timeout(self._timeout)
         return copy
 
@@ -126,7 +128,8 @@ class SimulatedSocket(MessageCalls, _REAL):  # type: ignore[misc]  # Any
         self.simulated.flags[DESCRIPTOR_FLAGS] = 0 if inheritable else CLOSE_ON_EXEC
 
     def setblocking(self, flag: bool) -> None:
-        """See the module's opening."""
+        """See the module's opening; EBADF once closed."""
+        self.simulated._check_open()
         self._set_timeout(None if flag else 0.0)
 
     def getblocking(self) -> bool:
@@ -134,9 +137,10 @@ class SimulatedSocket(MessageCalls, _REAL):  # type: ignore[misc]  # Any
         return self._timeout != 0
 
     def settimeout(self, value: float | None) -> None:
-        """Virtual seconds that an operation may take; zero means non-blocking, None for ever."""
+        """Virtual seconds that an operation may take; zero means non-blocking, None for ever; EBADF once closed."""
         if value is not None and primal_of(value) < 0:
             raise ValueError("Timeout value out of range")
+        self.simulated._check_open()
         self._set_timeout(float(value) if type(value) is int else value)
 
     def gettimeout(self) -> float | None:
@@ -205,7 +209,7 @@ class SimulatedSocket(MessageCalls, _REAL):  # type: ignore[misc]  # Any
         if not isinstance(self.simulated, TcpSocket):
             raise os_error(errno.EOPNOTSUPP)
         simulated, address = self._attempt("accept", True, 0, self.simulated.accept)
-        return SimulatedSocket(simulated=simulated), simulated.shown(address)
+        return SimulatedSocket(proto=self._proto, simulated=simulated), simulated.shown(address)
 
     def connect(self, address: Any) -> None:
         """Begin to connect; on a datagram socket, set the peer."""
@@ -250,7 +254,10 @@ class SimulatedSocket(MessageCalls, _REAL):  # type: ignore[misc]  # Any
         """Send one datagram to the address that comes last."""
         if not 1 <= len(rest) <= 2:
             raise TypeError(f"sendto() takes 2 or 3 arguments ({len(rest) + 1} given)")
-        memoryview(data)
+        try:
+            memoryview(data)
+        except TypeError:
+            raise TypeError(f"a bytes-like object is required, not '{type(data).__name__}'") from None
         if len(rest) == 2:
             index(rest[0])
         if not isinstance(self.simulated, UdpSocket):
@@ -342,7 +349,7 @@ class SimulatedSocket(MessageCalls, _REAL):  # type: ignore[misc]  # Any
             state, addresses = f"on {simulated.node.name} ", f", laddr={simulated.shown(simulated.local)}"
             if simulated.remote:
                 addresses += f", raddr={simulated.shown(simulated.remote)}"
-        kind = f"family={simulated.family}, type={simulated.kind}, proto={simulated.protocol}"
+        kind = f"family={simulated.family}, type={simulated.kind}, proto={self.proto}"
         return f"<simulated socket.socket {state}fd={self.fileno()}, {kind}{addresses}>"
 
 

@@ -70,7 +70,7 @@ class TrioSocket(trio.socket.SocketType):
 
     @property
     def proto(self) -> int:
-        return int(self.simulated.protocol)
+        return self._sock.proto
 
     @property
     def did_shutdown_SHUT_WR(self) -> bool:

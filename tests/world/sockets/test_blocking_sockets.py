@@ -8,6 +8,7 @@ import os
 import select
 import socket
 import struct
+import sys
 import threading
 import time
 import urllib.request
@@ -341,3 +342,33 @@ def test_another_descriptor_of_a_socket_that_does_not_block_leaves_it_so() -> No
             return [*found, os.get_blocking(one.fileno())]
 
     assert detrun.record(program).result == program() == [False, 0.0, False]
+
+
+def identities() -> list[Any]:
+    """The protocol that sockets show, by how they were made, and what a closed one and wrong addresses raise."""
+    found: list[Any] = []
+    with socket.socket() as one, socket.socket(proto=socket.IPPROTO_TCP) as other, one.dup() as copy:
+        found += [one.proto, other.proto, copy.proto, "proto=0" in repr(one)]
+        one.bind(("127.0.0.1", 0))
+        one.listen()
+        with socket.create_connection(one.getsockname()) as near, one.accept()[0] as far:
+            found += [near.proto, far.proto]
+        with socket.socket(fileno=other.detach()) as again:
+            found.append(again.proto)
+    for call in (one.settimeout, one.setblocking):
+        with pytest.raises(OSError) as closed:
+            call(True)
+        found.append(closed.value.errno)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        for data, address in (("text", ("127.0.0.1", 9)), (b"", None)):
+            with pytest.raises(TypeError) as wrong:
+                sock.sendto(data, address)  # type: ignore[arg-type]
+            found.append(str(wrong.value).partition("not ")[2])
+    with pytest.raises(OverflowError):
+        socket.getnameinfo(("::1", 0, 1 << 20), 0)
+    return found
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="compares with Linux")
+def test_protocols_and_errors_of_arguments_are_those_of_real_sockets() -> None:
+    assert detrun.record(identities).result == identities()
