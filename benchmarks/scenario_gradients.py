@@ -207,6 +207,8 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss p99_latency --by pool_size --by database_seconds --kind local --samples 2 --differences 10 "
         "--param pool_size=2",
         "--loss p99_latency --by upstream_timeout --by ttl --samples 6",
+        "--loss mean_latency --by upstream_timeout --by breaker_threshold --by database_timeout --samples 12 "
+        "--param upstream_timeout=0.06 --param breaker_threshold=2 --param database_timeout=0.1",
     ),
     "routing": (
         "--loss mean_delay --by middle_east --by middle_north --by upper_north --differences 30",

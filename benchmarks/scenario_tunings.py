@@ -80,6 +80,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--loss lost_goodput --by pool_seconds --by admission_rate --by database_timeout --budget 400000 --held-out 16",
         "--loss lost_goodput --by pool_seconds --by admission_rate --by database_timeout --param pool_seconds=0.3 "
         "--param admission_rate=60 --budget 400000 --held-out 16",
+        "--loss p99_latency --by pool_size --by breaker_threshold --param pool_size=2 --budget 400000 --held-out 16",
         "--loss mean_latency --by hedge_delay --by backoff --kind local --budget 190000 --held-out 12",
         "--loss quote_latency --by hedge_delay --by backoff --kind local --param retry_budget=1 --budget 150000 "
         "--held-out 16",

@@ -25,7 +25,7 @@ def test_the_table_of_a_scenario_is_that_of_the_kept_results_and_has_no_miss(nam
     assert shown == scenario_bugs.markdown(scenario, kept)
 
 
-TOLD_AT_ONE_OR_NEITHER = {"ack_before_fsync", "mixed_responses", "leaked_connection", "retry_storm"}
+TOLD_AT_ONE_OR_NEITHER = {"ack_before_fsync"}
 
 
 def test_every_other_bug_is_told_at_its_two_places() -> None:
