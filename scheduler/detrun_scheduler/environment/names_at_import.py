@@ -45,6 +45,7 @@ class ReplacedAtImport:
 
     def _install_late(self) -> None:
         STAYING.divide_anew()
+        self.leave()  # first: what imports it here asks for this once more
         self._install(import_module(self._module))
 
     def _install(self, module: ModuleType) -> None:

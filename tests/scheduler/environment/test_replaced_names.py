@@ -6,6 +6,7 @@ import datetime
 import os
 import random
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -253,3 +254,22 @@ def test_the_quicker_way_to_ask_for_a_signal_handler_gives_what_the_real_one_doe
         assert type(quicker(number)) is type(found)
     with pytest.raises(ValueError, match="signal"):
         quicker(10_000)
+
+
+IMPORTS_LATE = """
+import detrun
+
+
+def main():
+    import importlib
+
+    importlib.import_module("multiprocessing.synchronize")
+
+
+found = detrun.explore(main, schedules=3, strategy="random", directory=None)
+assert found.failure is None, found
+"""
+
+
+def test_what_waits_for_an_import_waits_no_longer_when_it_imports() -> None:
+    subprocess.run([sys.executable, "-c", IMPORTS_LATE], check=True, timeout=60)
