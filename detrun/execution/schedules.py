@@ -28,6 +28,14 @@ class ScheduleJournal(Journal):
         self.operations = 0  # equal for runs whose steps did the same, as far as the journal holds what they did
         self.behaviour = 0  # equal for runs in which the same tasks also took these steps in the same order
 
+    def begin_anew(self) -> None:
+        """Serve another run: the last one is over, and has been read."""
+        self.schedule = b""
+        self.operations = self.behaviour = self.first_step = self.objects_count = 0
+        self.runnable = None
+        self.kind_numbers.clear()
+        self.name_numbers.clear()
+
     def ended(self, task: int, error: BaseException | None) -> None:
         """See `Journal`: nothing reads it."""
 

@@ -142,6 +142,7 @@ def run_piece(
     controlled = ControlledProgram(main, options)
     counting = tallying(report.assertions)
     collect_every = collect_at = COLLECT_EVERY
+    journal = ScheduleJournal()
     while report.schedules < count:
         if is_search and not oracle.advance():  # type: ignore[attr-defined]
             report.exhausted = True
@@ -154,7 +155,6 @@ def run_piece(
             options = mixture.schedule(seed, index)
             deciding = mixture.deciding
         verifier: Any = deciding if hasattr(deciding, "step_closed") else None
-        journal = ScheduleJournal()
         scope = None if program.gradient_of is None else _taped(program.gradient_of)
         report.assertions.begin(index)
         with counting:
@@ -203,6 +203,10 @@ def run_piece(
             elif scope is not None:
                 loss = loss_of(main, ended)
                 report.samples.append(Sample(journal.schedule, one_seed, float(primal_of(loss)), scope.grads))
+        if error is None:
+            journal.begin_anew()
+        else:  # the failed run may have left something in it
+            journal = ScheduleJournal()
         if report.schedules >= collect_at:
             collect_every = COLLECT_EVERY if gc.collect() else min(2 * collect_every, COLLECT_EVERY_MOST)
             collect_at = report.schedules + collect_every

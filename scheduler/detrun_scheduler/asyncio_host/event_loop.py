@@ -20,6 +20,7 @@ from types import BuiltinFunctionType, FrameType, FunctionType
 from typing import Any
 from weakref import ref
 
+import sniffio
 from greenlet import getcurrent
 
 from detrun_scheduler import current
@@ -70,6 +71,8 @@ _BEGINS_WITH = beginning(
         **dict.fromkeys(("run", "lanes", "callbacks", "line", "last_round", "main", "owner")),
         **dict.fromkeys(("counts", "_creator", "_failed", "_lost", "_thread", "_left_by", "remains")),
         "is_stepping": False,
+        "library": None,
+        "set_running": set_running,  # of each loop, since it is found fast there
     }
 )
 
@@ -96,6 +99,7 @@ class SimulatedEventLoop(FreshLoop, LoopLife, LoopTime, Outside, SELECTOR_LOOP):
         run: Any = current.require("an event loop of asyncio")
         self.__dict__ = _BEGINS_WITH.copy()
         self.run = run
+        self.library = vars(sniffio.thread_local)
         self.lanes: dict[Lane, None] = {}
         if run.asyncio_order == "fifo":
             self.line = Line()
@@ -339,7 +343,6 @@ class SimulatedEventLoop(FreshLoop, LoopLife, LoopTime, Outside, SELECTOR_LOOP):
             for lane in list(self.lanes):
                 lane.wake()  # it ends when it is stepped
 
-    set_running = staticmethod(set_running)
     leave = staticmethod(go_back)  # what stood aside goes on
 
     def stand_aside(self) -> Any:

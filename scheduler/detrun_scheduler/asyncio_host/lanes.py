@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
+from collections.abc import Callable
 from contextvars import Context
 from functools import partial
 from types import FrameType
@@ -27,7 +28,6 @@ from typing import Any, Protocol
 from weakref import ref
 
 import outcome
-import sniffio
 from trio.lowlevel import Abort
 
 from detrun_scheduler.asyncio_host.line import Line
@@ -35,8 +35,6 @@ from detrun_scheduler.footprints.footprints import EVERYTHING, WRITE
 from detrun_scheduler.footprints.marks import touched
 from detrun_scheduler.trio_host.graveyard import lay_out
 from detrun_scheduler.trio_host.private import CHECKPOINT_TRAP, DETACH_TRAP, WAIT_TRAP, is_blocked
-
-_library = sniffio.thread_local
 
 
 def _asyncio(raise_cancel: object) -> Abort:
@@ -61,13 +59,12 @@ class LoopOfLanes(Protocol):
     last_round: dict[Lane, int] | None  # it is to stop once so many handles of these have run
 
     main: Any  # the task that `run_until_complete` waits for; None while the loop does not run
+    set_running: Callable[[Any], None]  # lets a loop, or no loop, be asyncio's running one
+    library: dict[str, Any]  # sniffio's, of this thread of the operating system: "name" says what runs
 
     @property
     def is_over(self) -> bool:
         """Whether no step of it is taken any more."""
-
-    def set_running(self, loop: Any) -> None:
-        """Let ``loop``, or no loop, be asyncio's running one."""
 
     def stand_aside(self) -> Any:
         """A step of this loop stands still while others go on; returns what `leave` takes."""
@@ -185,11 +182,12 @@ class Lane:
         if line is not None:
             line.is_open = False
         loop.set_running(loop)
-        library, _library.name = _library.name, "asyncio"
+        names = loop.library
+        library, names["name"] = names["name"], "asyncio"
         try:
             _run(self._first(), loop)
         finally:
-            _library.name = library
+            names["name"] = library
             loop.set_running(None)
             if line is not None:
                 line.went(loop)
@@ -362,9 +360,9 @@ class TaskLane(Lane):
         touched[EVERYTHING] = WRITE
         self.is_stepping = self.has_begun = True
         frames = self.frames() if task is loop.main and loop.looks_for_lost_tasks() else None
-        step = handles.pop(0)
-        loop.set_running(loop)
-        library, _library.name = _library.name, "asyncio"
+        step, set_running, names = handles.pop(0), loop.set_running, loop.library
+        set_running(loop)
+        library, names["name"] = names["name"], "asyncio"
         try:
             if type(step) is partial:
                 step()
@@ -373,8 +371,8 @@ class TaskLane(Lane):
         except BaseException as error:
             _let_out(error, step, loop)
         finally:
-            _library.name = library
-            loop.set_running(None)
+            names["name"] = library
+            set_running(None)
             step = None  # it knows the task
             if loop.last_round is not None:
                 loop.stepped(self)
