@@ -2,8 +2,9 @@
 
 It is asyncio's own selector loop with another queue, another clock and another selector: what is queued goes to lanes
 (`lanes.py`), which the run loop steps, timers go to the run's (`loop_time.py`), and sockets of a simulated network say
-when they are ready (`readiness.py`). How it is run and stopped is in `loop_life.py`. Futures, tasks,
-locks, queues, time-outs, task groups, streams, transports, servers and runners are asyncio's code, unchanged.
+when they are ready (`readiness.py`). How it is run and stopped is in `loop_life.py`, and `program.py` runs the main
+function of a program. Futures, tasks, locks, queues, time-outs, task groups, streams, transports, servers and runners
+are asyncio's code, unchanged.
 
 What would leave the process is refused by name (`outside.py`).
 """
@@ -127,6 +128,7 @@ class SimulatedEventLoop(FreshLoop, LoopLife, LoopTime, Outside, SELECTOR_LOOP):
 
     @property
     def is_in_its_run(self) -> bool:
+        """Whether the run that made it is the active one."""
         return current.run is self.run
 
     # What is queued.
@@ -160,7 +162,7 @@ class SimulatedEventLoop(FreshLoop, LoopLife, LoopTime, Outside, SELECTOR_LOOP):
     def step_failed(self, error: BaseException, step: partial[Any]) -> None:
         """Tell of what came out of a callback that was queued as a step of a task, as its handle would."""
         callback, *args = step.args
-        handle = Handle(callback, tuple(args), self, step.func.__self__)  # type: ignore[attr-defined]
+        handle = Handle(callback, tuple(args), self, step.func.__self__)  # type: ignore[attr-defined]  # `run` of a context
         self.call_exception_handler(
             {"message": f"Exception in callback {handle!r}", "exception": error, "handle": handle}
         )
@@ -222,6 +224,7 @@ class SimulatedEventLoop(FreshLoop, LoopLife, LoopTime, Outside, SELECTOR_LOOP):
         return lane
 
     def check_run(self) -> None:
+        """Raise `RuntimeError` where the run that made it is over."""
         if not self.is_in_its_run:
             raise RuntimeError("the detrun run that this event loop belongs to is over")
 

@@ -27,22 +27,6 @@ class _Model(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: stubs leave 
         self._closed = True  # nothing is open, and its end is no news
 
 
-class _MadeLate:
-    """An attribute of a loop that is made when something asks for it; an attribute of its class."""
-
-    __slots__ = ("_make", "_name")
-
-    def __init__(self, name: str, make: Callable[[Any], Any]) -> None:
-        self._name = name
-        self._make = make
-
-    def __get__(self, loop: Any, owner: type | None = None) -> Any:
-        if loop is None:
-            return self
-        made = vars(loop)[self._name] = self._make(loop)
-        return made
-
-
 _MODEL = vars(_Model())
 _CONSTANTS = {name: value for name, value in _MODEL.items() if value is None or type(value) in (bool, float, int)}
 _CONSTANTS["_closed"] = False
@@ -53,20 +37,23 @@ _OTHERS = _MODEL.keys() - _COLLECTIONS.keys() - _CONSTANTS.keys() - {"_selector"
 assert not _OTHERS, _OTHERS
 
 
-class FreshLoop:
-    """A base class of loops: what their classes have of asyncio's attributes, which an instance makes when asked."""
-
-
 def _making(kind: type) -> Callable[[Any], Any]:
     return lambda loop: kind()
 
 
-for _name, _kind in _COLLECTIONS.items():
-    setattr(FreshLoop, _name, _MadeLate(_name, _making(_kind)))
-setattr(FreshLoop, "_selector", _MadeLate("_selector", SimulatedSelector))  # noqa: B010
+_MADE_LATE = {name: _making(kind) for name, kind in _COLLECTIONS.items()} | {"_selector": SimulatedSelector}
 if _WATCHER in _MODEL:
-    # asyncio's may wait for the operating system.
-    setattr(FreshLoop, _WATCHER, _MadeLate(_WATCHER, lambda loop: THREADED_WATCHER()))
+    _MADE_LATE[_WATCHER] = lambda loop: THREADED_WATCHER()  # asyncio's may wait for the operating system
+
+
+class FreshLoop:
+    """A base class of loops: makes those of asyncio's attributes that something asks for."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _MADE_LATE:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        made = vars(self)[name] = _MADE_LATE[name](self)
+        return made
 
 
 def beginning(own: dict[str, Any]) -> dict[str, Any]:

@@ -133,7 +133,7 @@ class Lane:
         self.loop = loop
         # `Handle` objects. In the lane of a task: its steps, each a call of ``run`` of a context. In that of callbacks
         # also lanes of tasks, which may not go on before what stands before them here has run.
-        self.handles: Any = deque() if asyncio_task is None else []  # a task has hardly ever two
+        self.handles: deque[Any] = deque()
         self.is_stepping = self.has_begun = self.has_ended = False
         self.__name__ = self.__qualname__ = name
         self.creator = creator
@@ -185,7 +185,7 @@ class Lane:
         names = loop.library
         library, names["name"] = names["name"], "asyncio"
         try:
-            _run(self._first(), loop)
+            _run(handles.popleft(), loop)
         finally:
             names["name"] = library
             loop.set_running(None)
@@ -211,10 +211,6 @@ class Lane:
             task = frames = None  # the traceback of the task's exception may lead here: a cycle of garbage
             return _ENDED
         return _WAIT
-
-    def _first(self) -> Any:
-        """Take out what was queued first."""
-        return self.handles.popleft()
 
     @property
     def asyncio_task(self) -> Any:
@@ -345,9 +341,6 @@ class TaskLane(Lane):
         elif not (self.is_stepping or self.has_ended) and is_blocked(self.task):
             loop.run.host.reschedule(self.task)
 
-    def _first(self) -> Any:
-        return self.handles.pop(0)
-
     def send(self, message: Any) -> Any:
         """As for callbacks. This is the shortest way of a step that has nothing special about it."""
         loop, handles = self.loop, self.handles
@@ -360,7 +353,7 @@ class TaskLane(Lane):
         touched[EVERYTHING] = WRITE
         self.is_stepping = self.has_begun = True
         frames = self.frames() if task is loop.main and loop.looks_for_lost_tasks() else None
-        step, set_running, names = handles.pop(0), loop.set_running, loop.library
+        step, set_running, names = handles.popleft(), loop.set_running, loop.library
         set_running(loop)
         library, names["name"] = names["name"], "asyncio"
         try:

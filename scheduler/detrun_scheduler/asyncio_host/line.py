@@ -1,4 +1,4 @@
-"""`Line`: whose turn it is under ``asyncio_order="fifo"``.
+"""`Line`: the order in which lanes take turns under ``asyncio_order="fifo"``.
 
 The stock loop works in rounds: it takes what is queued and the timers that are due, runs that, and looks again. Under
 this order lanes (`lanes.py`) run as it would have run what is queued in them, one at a time.

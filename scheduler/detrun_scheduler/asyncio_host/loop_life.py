@@ -67,7 +67,7 @@ class LoopLife:
                 self._executor_shutdown_called = self._executor_shutdown_called or name == SHUTDOWN_EXECUTOR
                 future.close()
                 return None
-        return super().run_until_complete(future)  # type: ignore[misc]
+        return super().run_until_complete(future)  # type: ignore[misc]  # of asyncio's loop
 
     def run_main(self, coroutine: CoroutineType[Any, Any, Any]) -> Any:
         """Make the main task of a program and run it, as ``asyncio.Runner.run`` does."""
