@@ -255,7 +255,7 @@ def leave_out_frame(handle: Any) -> None:
 def name_given_by(frame: FrameType) -> Any:
     """The name of the task that asyncio is making in ``frame``, where it tells the loop only later (`NAMES_LATER`)."""
     names, code_globals = NAMES_LATER, frame.f_globals
-    if code_globals is not _OF_TASKS and code_globals is not _OF_GROUPS:
+    if code_globals is not OF_TASKS and code_globals is not _OF_GROUPS:
         return None
     code = frame.f_code  # by identity: hashing code goes through all that it consists of
     return frame.f_locals.get("name") if names and (code is names[0] or code is names[1]) else None
@@ -263,5 +263,5 @@ def name_given_by(frame: FrameType) -> Any:
 
 # Functions of Python 3.11 that make a task and name it then; by its name the task is known in recordings.
 NAMES_LATER = (tasks.create_task.__code__, asyncio.TaskGroup.create_task.__code__) if sys.version_info < (3, 12) else ()
-_OF_TASKS, _OF_GROUPS = vars(tasks), asyncio.TaskGroup.create_task.__globals__
+OF_TASKS, _OF_GROUPS = vars(tasks), asyncio.TaskGroup.create_task.__globals__  # the globals of their modules
 check_asyncio()

@@ -18,7 +18,7 @@ from itertools import count
 from types import CodeType, SimpleNamespace
 from typing import Any
 
-from detrun_scheduler.asyncio_host.private import TASKS, ends_a_sleep, get_running
+from detrun_scheduler.asyncio_host.private import OF_TASKS, TASKS, ends_a_sleep, get_running
 from detrun_scheduler.clock import primal_of
 
 
@@ -65,12 +65,9 @@ def _is_between(module: str) -> bool:
     return module.partition(".")[0] in _BETWEEN
 
 
-_OF_TASKS = vars(TASKS)
-
-
 def making(frame: Any) -> Making:
     """Where the task is being made, for ``frame`` or for what has called it."""
-    while (names := frame.f_globals) is _OF_TASKS or _is_between(names.get("__name__", "")):
+    while (names := frame.f_globals) is OF_TASKS or _is_between(names.get("__name__", "")):
         caller = frame.f_back
         if caller is None:
             break
