@@ -57,7 +57,7 @@ class HostFiles:
         )
 
     def leads(self, path: str) -> bool:
-        """Whether ``path``, absolute and without ``..``, is a folder above something that can be read."""
+        """Whether ``path``, absolute and without ``..``, cannot be read, and is above something that can."""
         entries = tuple(sys.path)
         if entries != self._entries:
             above: set[str] = set()
@@ -65,7 +65,7 @@ class HostFiles:
                 while (one := os.path.dirname(one)) and one not in above:
                     above.add(one)
             self._entries, self._above = entries, frozenset(above)
-        return path in self._above
+        return path in self._above and not self.covers(path)  # a module may have come into it since
 
     def is_device(self, path: str) -> bool:
         """Whether it swallows what is written, or gives the same always."""

@@ -214,7 +214,7 @@ class NodeFiles(FileCalls):
 
     def _status(self, name: str, path: Any, dir_fd: int | None) -> os.stat_result:
         where = self.absolute(path, dir_fd)
-        if self.host.leads(where) and not self.on_disk(where) and current.run.thread_rules >= _SINCE:  # type: ignore[union-attr]
+        if self.host.leads(where) and not self.on_disk(where) and current.require(f"os.{name}").thread_rules >= _SINCE:
             # `os.path.realpath` of each loaded module asks for these, and how many are loaded is no part of the run.
             raise failure(errno.ENOENT, where)
         found = self._ask(name, self.disk.file_system.status, path, dir_fd)

@@ -375,6 +375,16 @@ def test_the_way_to_real_files_takes_no_steps_since_libraries_walk_it_for_every_
     assert steps_of(0) == steps_of(20)
 
 
+def test_a_folder_that_can_be_read_is_found_though_another_one_lies_in_it(tmp_path):
+    (inner := tmp_path / "outer" / "inner").mkdir(parents=True)
+    library = os.path.dirname(os.__file__)  # above the library's extension modules
+
+    def body():
+        return [os.path.isdir(one) for one in (inner.parent, inner, library, tmp_path)]
+
+    assert on_a_node(body, host_files=[inner.parent, inner]) == [True, True, True, False]
+
+
 def test_names_of_temporary_files_are_those_of_the_run_and_lie_on_the_disk():
     def body():
         with tempfile.NamedTemporaryFile("w+") as one, tempfile.TemporaryDirectory() as directory:
