@@ -28,8 +28,9 @@ _GIVE_TRAFFIC_CLASS = getattr(constants, "IPV6_RECVTCLASS", 66)
 _UNICAST_HOPS = constants.IPV6_UNICAST_HOPS
 _MULTICAST_HOPS = constants.IPV6_MULTICAST_HOPS
 
-_DEFAULTS = {_UNICAST_HOPS: 64, _MULTICAST_HOPS: 1, TRAFFIC_CLASS: 0}
-_FLAGS = (_GIVE_HOP_LIMIT, _GIVE_TRAFFIC_CLASS)
+# What these options are where they were not set.
+HEADER_DEFAULTS = {(_LEVEL, _UNICAST_HOPS): 64, (_LEVEL, _MULTICAST_HOPS): 1, (_LEVEL, TRAFFIC_CLASS): 0}
+_FLAGS = ((_LEVEL, _GIVE_HOP_LIMIT), (_LEVEL, _GIVE_TRAFFIC_CLASS))
 _INT = struct.Struct("i")
 
 
@@ -56,7 +57,8 @@ class HeaderOptions:
         Raises:
             OSError: EINVAL, the value is out of range, or shorter than an ``int``.
         """
-        if level != _LEVEL or (name not in _DEFAULTS and name not in _FLAGS):
+        option = (level, name)
+        if option not in HEADER_DEFAULTS and option not in _FLAGS:
             return False
         if isinstance(value, int):
             number = int(value)
@@ -64,16 +66,8 @@ class HeaderOptions:
             raise os_error(errno.EINVAL)
         else:
             (number,) = _INT.unpack_from(value)
-        if name in _FLAGS:
-            number = int(bool(number))
-        else:
-            number = _default_or(number, _DEFAULTS[name])
-        self._options[level, name] = number
+        self._options[option] = int(bool(number)) if option in _FLAGS else _default_or(number, HEADER_DEFAULTS[option])
         return True
-
-    def option(self, level: int, name: int) -> int | None:
-        """The value of an option that was not set; None for options that are not about headers."""
-        return _DEFAULTS.get(name) if level == _LEVEL and (level, name) not in self._options else None
 
     def sent(self, to_group: bool, ancillary: dict[int, int]) -> Header:
         """The header of a datagram that ``ancillary`` (see `sent_along`) goes with."""
@@ -110,7 +104,7 @@ class HeaderOptions:
         return found, flags
 
     def _value(self, name: int) -> int:
-        value: int = self._options.get((_LEVEL, name), _DEFAULTS[name])
+        value: int = self._options.get((_LEVEL, name), HEADER_DEFAULTS[_LEVEL, name])
         return value
 
 

@@ -13,13 +13,21 @@ from typing import Any
 
 from detrun.world.network.packet import Packet, Way
 from detrun.world.network.posix import TO_ITSELF, Address, os_error
-from detrun.world.sockets.ancillary_data import Header, HeaderOptions, sent_along
-from detrun.world.sockets.group_addresses import Groups, is_broadcast, is_group, is_of_every_machine
+from detrun.world.sockets.ancillary_data import HEADER_DEFAULTS, Header, HeaderOptions, sent_along
+from detrun.world.sockets.group_addresses import (
+    GROUP_DEFAULTS,
+    Groups,
+    is_broadcast,
+    is_group,
+    is_multicast,
+    is_of_every_machine,
+)
 from detrun.world.sockets.machine_sockets import Socket, SocketMachine, SocketOwner
 
 DATAGRAM_BYTES_MAX = 65_507
 DATAGRAM_BUFFER_BYTES = 212_992  # net.core.rmem_default
 UDP_HEADER_BYTES = 28
+_IPV6_DEFAULTS = {**GROUP_DEFAULTS, **HEADER_DEFAULTS}
 
 
 class UdpSocket(Socket):
@@ -28,6 +36,7 @@ class UdpSocket(Socket):
     kind = constants.SOCK_DGRAM
     protocol = constants.IPPROTO_UDP
     send_buffer_bytes = receive_buffer_bytes = DATAGRAM_BUFFER_BYTES
+    option_defaults = GROUP_DEFAULTS
 
     def __init__(self, process: SocketOwner, family: constants.AddressFamily = constants.AF_INET) -> None:
         super().__init__(process, family)
@@ -36,7 +45,10 @@ class UdpSocket(Socket):
         self.error = 0
         self.write_shut = False
         self.groups = Groups(self.options)
-        self.headers = HeaderOptions(self.options) if family == constants.AF_INET6 else None
+        self.headers: HeaderOptions | None = None
+        if family == constants.AF_INET6:
+            self.headers = HeaderOptions(self.options)
+            self.option_defaults = _IPV6_DEFAULTS
 
     def connect(self, address: Address) -> None:
         """Send to ``address`` from now on, and receive from there only.
@@ -101,15 +113,17 @@ class UdpSocket(Socket):
         source = self._source(host)
         header = self.headers.sent(reaches_many, ancillary) if self.headers is not None and ":" in host else None
         kind = GroupDatagram if reaches_many else Datagram
-        for machine in self._machines() if peer is None else (peer,):
+        for machine in self._machines(host) if peer is None else (peer,):
             link = self.network.link(self.node, machine)
             link.send(kind(link, self, machine, payload, source, (host, port), header))
         return len(payload)
 
-    def _machines(self) -> list[SocketMachine]:
+    def _machines(self, host: str) -> list[SocketMachine]:
         """Those that a datagram to a group goes to, in the order in which they were named."""
         found = list(self.services.machines.values())
-        return found if self.groups.hears_itself(self.family) else [one for one in found if one is not self.node]
+        if not is_multicast(host) or self.groups.hears_itself(self.family):  # a broadcast comes back always
+            return found
+        return [one for one in found if one is not self.node]
 
     def _check_broadcast(self, host: str) -> None:
         if is_broadcast(host) and not self.has_option(constants.SO_BROADCAST):
@@ -123,13 +137,6 @@ class UdpSocket(Socket):
         if is_group(host):  # which is where it listens
             return (self.node.address6 if ":" in remote else self.node.address), port
         return super()._source(remote)
-
-    def option(self, level: int, name: int) -> Any:
-        """The value of a socket option."""
-        value = self.groups.option(level, name)
-        if value is None and self.headers is not None:
-            value = self.headers.option(level, name)
-        return super().option(level, name) if value is None else value
 
     def set_option(self, level: int, name: int, value: Any) -> None:
         """Remember a socket option; join or leave a group."""

@@ -27,7 +27,7 @@ _LOOP = {
     constants.AF_INET6: (constants.IPPROTO_IPV6, constants.IPV6_MULTICAST_LOOP),
 }
 # What these options are where they were not set.
-_DEFAULTS: dict[tuple[int, int], int] = {
+GROUP_DEFAULTS: dict[tuple[int, int], int] = {
     **dict.fromkeys(_LOOP.values(), 1),
     (constants.IPPROTO_IP, constants.IP_MULTICAST_TTL): 1,
 }
@@ -86,10 +86,6 @@ class Groups:
         else:
             del self.joined[host]
         return True
-
-    def option(self, level: int, name: int) -> int | None:
-        """The value of an option about groups that was not set; None for other options."""
-        return _DEFAULTS.get((level, name)) if (level, name) not in self._options else None
 
     def hears_itself(self, family: int) -> bool:
         """Whether the socket's own machine gets what it sends to a group."""

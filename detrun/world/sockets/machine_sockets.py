@@ -89,6 +89,7 @@ class Socket:
     protocol: int = constants.IPPROTO_TCP
     send_buffer_bytes = 0
     receive_buffer_bytes = 0
+    option_defaults: Mapping[tuple[int, int], int] = {}  # other than 0, by level and name
 
     is_listening = False  # overridden by the sockets that can
 
@@ -263,7 +264,7 @@ class Socket:
         return self.network.resolver.resolve(host, self.family)
 
     def option(self, level: int, name: int) -> Any:
-        """The value of a socket option; 0 if it was never set."""
+        """The value of a socket option; that of ``option_defaults``, or 0, if it was never set."""
         self._check_open()
         if level == constants.SOL_SOCKET:
             if name == constants.SO_TYPE:
@@ -276,7 +277,7 @@ class Socket:
                 return self.send_buffer_bytes if name == constants.SO_SNDBUF else self.receive_buffer_bytes
             if name == constants.SO_ERROR:
                 return self.take_error()
-        return self.options.get((level, name), 0)
+        return self.options.get((level, name), self.option_defaults.get((level, name), 0))
 
     def set_option(self, level: int, name: int, value: Any) -> None:
         """Remember a socket option."""
