@@ -133,9 +133,8 @@ def main(order: str, seed: int, only: str) -> None:
                 if reason is not None and order != "stock":
                     print(json.dumps([known, "left out", reason]), flush=True)
                     continue
-                with (
-                    frozen_heap()
-                ):  # some collect garbage a hundred times, of which modules and earlier tests have none
+                # Some collect garbage a hundred times, of which modules and earlier tests have none.
+                with frozen_heap():
                     outcome = outcome_of(case, call if order == "stock" else in_a_run)
                 print(json.dumps([known, *outcome]), flush=True)
 

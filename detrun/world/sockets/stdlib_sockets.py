@@ -36,7 +36,7 @@ owner_here: Callable[[], SocketOwner] | None = None
 _REAL: Any = socket.socket  # of which type stubs leave private methods out
 
 
-class SimulatedSocket(MessageCalls, _REAL):  # type: ignore[misc]  # Any
+class SimulatedSocket(MessageCalls, _REAL):  # type: ignore[misc]  # Any: stubs leave private names out
     """``socket.socket`` as far as programs and libraries use it on TCP, UDP and Unix sockets.
 
     It is a subclass, so that what asks ``isinstance`` by a name of its own agrees, and so that files and TLS are the

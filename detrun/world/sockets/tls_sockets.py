@@ -151,7 +151,7 @@ class TlsEngine:
             super().__setattr__(name, value)
 
 
-class TlsSocket(_REAL_SOCKET, SimulatedSocket):  # type: ignore[misc]  # Any
+class TlsSocket(_REAL_SOCKET, SimulatedSocket):  # type: ignore[misc]  # Any, as in `stdlib_sockets`
     """``ssl.SSLSocket`` over a simulated socket."""
 
     @classmethod
