@@ -29,7 +29,11 @@ class ScheduleJournal(Journal):
         self.behaviour = 0  # equal for runs in which the same tasks also took these steps in the same order
 
     def begin_anew(self) -> None:
-        """Serve another run: the last one is over, and has been read."""
+        """Serve another run: the last one is over, and has been read.
+
+        Finalizers may have written more down since its last chunk was closed; that belongs to no run.
+        """
+        self._empty()
         self.schedule = b""
         self.operations = self.behaviour = self.first_step = self.objects_count = 0
         self.runnable = None
@@ -47,9 +51,14 @@ class ScheduleJournal(Journal):
         self.operations = _hashed(b" ".join((b"%x" % self.operations, outcomes, events)))
         self.behaviour = _hashed(b" ".join((b"%x %x" % (self.behaviour, self.operations), choices)))
         self.first_step += len(outcomes)
-        choices.clear()
-        outcomes.clear()
-        events.clear()
+        self._empty()
+        return _NO_CHUNK
+
+    def _empty(self) -> None:
+        """Drop what the open chunk holds; in place, as the run loop holds bound methods of the columns."""
+        self.choices.clear()
+        self.outcomes.clear()
+        self.events.clear()
         self.tasks.clear()
         self.kinds.clear()
         self.record_start = 0
@@ -59,7 +68,6 @@ class ScheduleJournal(Journal):
         self.payload_bytes = 0
         if self.times:
             del self.times[:]
-        return _NO_CHUNK
 
 
 _NOTHING = blake2b(digest_size=8)

@@ -205,7 +205,7 @@ def run_piece(
                 report.samples.append(Sample(journal.schedule, one_seed, float(primal_of(loss)), scope.grads))
         if error is None:
             journal.begin_anew()
-        else:  # the failed run may have left something in it
+        else:  # what a failed run leaves suspended may still refer to it
             journal = ScheduleJournal()
         if report.schedules >= collect_at:
             collect_every = COLLECT_EVERY if gc.collect() else min(2 * collect_every, COLLECT_EVERY_MOST)
