@@ -41,7 +41,7 @@ from detrun_scheduler.threads.preemption import Preemption
 from detrun_scheduler.threads.simulated_thread import SimulatedThread
 from detrun_scheduler.threads.threads import Threads
 from detrun_scheduler.trio_host.pending import pending_operation
-from detrun_scheduler.trio_host.spare_hosts import host_of_run
+from detrun_scheduler.trio_host.spare_hosts import spare_host
 from detrun_scheduler.watching import tell, tell_operations
 
 _run_serials = count(1)
@@ -112,7 +112,8 @@ class JournaledRun(ABC):
         self.foreign_clock = clock
         self.timers.due = clock is not None  # a clock that moves by itself is looked at after every step
         self.restrict_ki = restrict_keyboard_interrupt_to_checkpoints
-        self.host = host_of_run(
+        self.host = spare_host()
+        self.host.begin(
             clock if clock is not None else self.virtual_clock,
             self.timers,
             self._on_spawn,

@@ -10,14 +10,9 @@ Exploration reads the last run while the next one begins, so two hosts serve it 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
 from sys import getrefcount
 from weakref import getweakrefcount
 
-import trio
-from trio.lowlevel import Task
-
-from detrun_scheduler.clock import TimerHeap, VirtualClock
 from detrun_scheduler.trio_host.host import Host
 
 SPARES_MAX = 3
@@ -36,24 +31,14 @@ def _references() -> int:
 _ALONE = _references()
 
 
-def host_of_run(
-    clock: trio.abc.Clock | VirtualClock,
-    timers: TimerHeap,
-    on_spawn: Callable[[Task, int, Task | None], None],
-    kind_number: Callable[[str], int],
-    instruments: Sequence[trio.abc.Instrument] = (),
-    strict_exception_groups: bool = True,
-) -> Host:
-    """A host that serves the run of which `Host.begin` is told this."""
+def spare_host() -> Host:
+    """A host that serves no run, an earlier one's if there is one; `Host.begin` tells it of the next."""
     for _ in range(len(_spares)):
         host = _spares.popleft()
         if getrefcount(host) == _ALONE and not getweakrefcount(host):
-            break
+            return host
         _spares.append(host)
-    else:
-        host = Host()
-    host.begin(clock, timers, on_spawn, kind_number, instruments, strict_exception_groups)
-    return host
+    return Host()
 
 
 def put_by(host: Host) -> None:
