@@ -229,9 +229,7 @@ def _outcome_of(
 ) -> outcome.Outcome[Any]:
     """How the run ended, errors of the run itself included."""
     try:
-        if args:
-            return loop.run(main, *args, as_thread=as_thread, in_asyncio=in_asyncio)
-        return loop.run(main, as_thread=as_thread, in_asyncio=in_asyncio)  # most have none, and this takes 1 µs less
+        return loop.run(main, *args, as_thread=as_thread, in_asyncio=in_asyncio)
     except (DeadlockError, StepLimitError) as error:
         # Their tracebacks show nothing but the loop, and lead from there to all who called it: where one of those keeps
         # the error, as the caller of a `Run` does, that is a cycle of garbage for each run that fails.
