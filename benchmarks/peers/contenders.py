@@ -18,7 +18,7 @@ from benchmarks.peers.counter import Counter
 
 Explore = Callable[[int, int], int]
 THREADS, TASKS, LONGER_TASKS = "threads at opcodes", "tasks", "tasks, five increments each"
-LONGER = 5  # increments of each of `LONGER_TASKS`
+LONGER = 5  # increments of each task of `LONGER_TASKS`
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@
 - ``order_latency``: the same of orders alone.
 - ``lost_goodput``: the share of requests without a good answer, refusals included.
 - ``upstream_load``: requests that the upstream service has begun, for each quote that was asked for. A count.
-
 - ``database_load``: questions to the database, for each item or order that was asked for. A count.
 
-A softened run knows of ``order_latency`` what more room in the pool would have spared (`resilience.seats`).
+A softened run takes off ``order_latency`` what more room in the pool would have spared (`resilience.seats`). That
+counts all who waited for the pool: orders alone in the workload of this loss, requests for items, too, in any other.
 """
 
 from __future__ import annotations
