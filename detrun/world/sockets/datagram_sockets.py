@@ -266,7 +266,7 @@ class GroupDatagram(Datagram):
             return
         ports = self.receiver.ports[constants.SOCK_DGRAM]
         host = self.target[0]
-        here = [one for owners in ports.owners.values() for one in owners]
+        here = (one for owners in ports.owners.values() for one in owners)
         if not is_of_every_machine(host) and not any(host in one.groups.joined for one in here):
             return
         self.link.journal_left()

@@ -89,5 +89,6 @@ class Groups:
 
     def hears_itself(self, family: int) -> bool:
         """Whether the socket's own machine gets what it sends to a group."""
-        value = self._options.get(_LOOP[constants.AddressFamily(family)], 1)
+        option = _LOOP[constants.AddressFamily(family)]
+        value = self._options.get(option, GROUP_DEFAULTS[option])
         return any(value) if isinstance(value, bytes) else bool(value)

@@ -43,16 +43,16 @@ class MessageCalls:
             length = DATAGRAM_BYTES_MAX if isinstance(simulated, UdpSocket) else bufsize
             whole, source, passed = self._attempt("recvmsg", True, flags, simulated.receive_passed, length)
             ancillary, found = taken(self._process, passed, ancbufsize)
-            cut = int(constants.MSG_TRUNC) if len(whole) > bufsize else 0
-            return whole[:bufsize], ancillary, found | cut, source
-        if isinstance(simulated, UdpSocket):
+        elif isinstance(simulated, UdpSocket):
             whole, source, header = self._attempt(
                 "recvmsg", True, flags, simulated.receive_message, DATAGRAM_BYTES_MAX, bool(flags & constants.MSG_PEEK)
             )
             ancillary, found = ([], 0) if simulated.headers is None else simulated.headers.received(header, ancbufsize)
-            cut = int(constants.MSG_TRUNC) if len(whole) > bufsize else 0
-            return whole[:bufsize], ancillary, found | cut, simulated.source_shown(source)
-        return self.recv(bufsize, flags), [], 0, None
+            source = simulated.source_shown(source)
+        else:
+            return self.recv(bufsize, flags), [], 0, None
+        cut = int(constants.MSG_TRUNC) if len(whole) > bufsize else 0
+        return whole[:bufsize], ancillary, found | cut, source
 
     def recvmsg_into(self, buffers: Any, ancbufsize: int = 0, flags: int = 0) -> tuple[int, list[Any], int, Any]:
         """As `recvmsg`, into several buffers, one filled after the other."""
