@@ -7,7 +7,7 @@ waits for that once for all its runs.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -15,6 +15,42 @@ from typing import Any
 from detrun_scheduler.environment import hidden_state
 from detrun_scheduler.environment.replaced_names import ReplacedNames
 from detrun_scheduler.environment.staying import STAYING
+
+
+class AwaitedImport:
+    """The import of one module, which a run waits for; in a campaign it goes on to wait between the runs.
+
+    Args:
+        module: the full name of the module.
+        then: called once, when code of a run is about to import it.
+    """
+
+    def __init__(self, module: str, then: Callable[[], None]) -> None:
+        self._module = module
+        self._then = then
+        self.stays = False  # whether it is waited for until the campaign is over
+
+    def begin(self) -> None:
+        """Wait for it."""
+        hidden_state.at_import[self._module] = self._comes
+        if STAYING.campaigns and not self.stays:
+            self.stays = True
+            STAYING.add(self)
+
+    def _comes(self) -> None:
+        self.leave()  # first: what imports it in `then` asks for this once more
+        STAYING.divide_anew()
+        self._then()
+
+    def end_of_run(self) -> None:
+        """Wait for it no longer, unless the next run of a campaign does, too."""
+        if not self.stays:
+            self.leave()
+
+    def leave(self) -> None:
+        """Wait for it no longer."""
+        self.stays = False
+        hidden_state.at_import.pop(self._module, None)
 
 
 class ReplacedAtImport:
@@ -29,7 +65,12 @@ class ReplacedAtImport:
         self._module = module
         self._replacements = replacements
         self._names: ReplacedNames | None = None
-        self.stays = False  # whether the import is waited for until the campaign is over
+        self._import = AwaitedImport(module, lambda: self._install(import_module(module)))
+
+    @property
+    def stays(self) -> bool:
+        """Whether the import is waited for until the campaign is over."""
+        return self._import.stays
 
     def install(self) -> None:
         """Replace them, now or at the import."""
@@ -38,18 +79,10 @@ class ReplacedAtImport:
             self._install(module)
         else:
             self._names = None
-            hidden_state.at_import[self._module] = self._install_late
-            if STAYING.campaigns and not self.stays:
-                self.stays = True
-                STAYING.add(self)
-
-    def _install_late(self) -> None:
-        STAYING.divide_anew()
-        self.leave()  # first: what imports it here asks for this once more
-        self._install(import_module(self._module))
+            self._import.begin()
 
     def _install(self, module: ModuleType) -> None:
-        self.leave()
+        self._import.leave()
         if self._names is None or self._names.owner is not module:
             self._names = ReplacedNames(module, self._replacements)
         self._names.install()
@@ -58,13 +91,8 @@ class ReplacedAtImport:
         """Put them back, or go on to wait for the import."""
         if self._names is not None:
             self._names.restore()
-        elif not self.stays:
-            self.leave()
-
-    def leave(self) -> None:
-        """Wait for the import no longer."""
-        self.stays = False
-        hidden_state.at_import.pop(self._module, None)
+        else:
+            self._import.end_of_run()
 
     @property
     def originals(self) -> dict[str, Any]:

@@ -25,8 +25,8 @@ from itertools import chain, repeat
 from typing import Any, Literal
 
 from detrun_scheduler.environment import hidden_state
+from detrun_scheduler.environment.names_at_import import AwaitedImport
 from detrun_scheduler.environment.replaced_names import ReplacedNames
-from detrun_scheduler.environment.staying import STAYING
 from detrun_scheduler.threads import sqlite_random
 from detrun_scheduler.threads.calling import threads_of_call
 
@@ -218,37 +218,35 @@ class _Names:
     """The names of `sqlite3`, from its import on, which detrun does not cause: SQLAlchemy imports it as it connects."""
 
     def __init__(self) -> None:
-        self.stays = False  # whether the import is waited for until the campaign is over
         self.groups: list[ReplacedNames] = []
+        self._import = AwaitedImport("_sqlite3", self._install_late)
         self._is_late = False  # whether it was imported within this run
+
+    @property
+    def stays(self) -> bool:
+        """Whether the import is waited for until the campaign is over."""
+        return self._import.stays
 
     def install(self) -> None:
         """Replace them, now or at the import."""
         if not self.groups:
             if "sqlite3" not in sys.modules:
-                hidden_state.at_import["_sqlite3"] = self._install_late
-                if STAYING.campaigns and not self.stays:
-                    self.stays = True
-                    STAYING.add(self)
+                self._import.begin()
                 return
-            self.leave()
+            self._import.leave()
             modules = (sys.modules["sqlite3"], sys.modules["sqlite3.dbapi2"])
             self.groups = [ReplacedNames(module, {"connect": _connect}) for module in modules]
         for group in self.groups:
             group.install()
 
     def _install_late(self) -> None:
-        self.leave()
-        STAYING.divide_anew()
         self._is_late = True
         self.groups = [ReplacedNames(import_module("_sqlite3"), {"connect": _connect})]  # which `sqlite3` takes it from
         self.groups[0].install()
 
     def restore(self) -> None:
         """Put them back, or go on to wait for the import."""
-        if self.stays:
-            return
-        self.leave()
+        self._import.end_of_run()
         for group in reversed(self.groups):
             group.restore()
         if self._is_late:
@@ -256,11 +254,6 @@ class _Names:
                 if name in sys.modules:
                     vars(sys.modules[name])["connect"] = self.of("connect")
             self.groups, self._is_late = [], False
-
-    def leave(self) -> None:
-        """Wait for the import no longer."""
-        self.stays = False
-        hidden_state.at_import.pop("_sqlite3", None)
 
     def of(self, name: str) -> Any:
         """The original."""
