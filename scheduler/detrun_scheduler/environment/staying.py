@@ -64,7 +64,7 @@ class StayingGroups:
 
     Attributes:
         campaigns: how many `StayingReplaced` are entered; groups stay while there is one.
-        outermost: what the active run replaced first, and puts back last; None where there is no run.
+        outermost: what the active run replaced first, and puts back last; None between runs.
     """
 
     __slots__ = ("_divided", "_groups", "_modules", "_names", "_read", "_wanted", "campaigns", "outermost")

@@ -41,10 +41,10 @@ class ThreadsOfRun(Protocol):
     run: ActiveRun
     hub: greenlet  # the loop's
     living: list[SimulatedThread]
-    # How to call the function of a thread, and how to call anything else in it; None: plainly.
     give_way: Callable[[Any], Any]
     attended: Sized
     at_end: list[Callable[[], object]]  # called when the run is over
+    # How to call the function of a thread, and how to call anything else in it; None: plainly.
     call_body: Callable[[Callable[..., Any], tuple[Any, ...]], Any] | None
     untraced: Callable[..., Any] | None
 

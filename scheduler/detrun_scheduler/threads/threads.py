@@ -81,22 +81,12 @@ class Threads:
         # Lets a preempted thread give way where it is alone, too: the timers, in runs in which they may fire early.
         self.attended: Sized = ()
 
-    def _new(
-        self,
-        function: Callable[..., Any],
-        arguments: tuple[Any, ...],
-        name: str,
-        ident: int,
-        daemon: bool = False,
-        creator: int = -1,
-        is_worker: bool = False,
-    ) -> SimulatedThread:
+    def _new(self) -> SimulatedThread:
+        """A new greenlet, or a kept one; `begin` makes it a thread of this run."""
         thread = kept_greenlets.take(self.hub)
         if thread is None:
-            thread = SimulatedThread(None, self.hub)
-        else:
-            thread.gr_context = None
-        thread.begin(self, function, arguments, name, ident, daemon, creator, is_worker)
+            return SimulatedThread(None, self.hub)
+        thread.gr_context = None
         return thread
 
     def main(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> MainThread:
@@ -105,7 +95,8 @@ class Threads:
 
     def begin_main(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> SimulatedThread:
         """The main thread begins."""
-        thread = self._new(_call_main, (function, arguments), "main", MAIN_IDENT)
+        thread = self._new()
+        thread.begin(self, _call_main, (function, arguments), "main", MAIN_IDENT)
         thread.is_reusable = True
         thread.gr_context = copy_context()
         self.living.append(thread)
@@ -130,7 +121,8 @@ class Threads:
             self.at_first_start(self)
         self.idents += 1
         run = self.run
-        thread = self._new(function, arguments, name, self.idents, daemon, run.current, is_worker)
+        thread = self._new()
+        thread.begin(self, function, arguments, name, self.idents, daemon, run.current, is_worker)
         if self.inherited is not None:
             thread.owner = self.inherited.get(None)
             thread.gr_context = Context()
