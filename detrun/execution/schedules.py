@@ -18,7 +18,7 @@ _NO_CHUNK = Chunk(0, 0.0, b"", b"", b"", None, [], [], [], [], [], b"")  # type:
 class ScheduleJournal(Journal):
     """A journal that keeps the choices and hashes of what happened, and nothing else; for runs by the thousand."""
 
-    __slots__ = ("behaviour", "operations", "schedule", "steps_taken")
+    __slots__ = ("behaviour", "operations", "schedule")
 
     hashes = False
 

@@ -205,11 +205,6 @@ class Mixture:
         assert self.options is not None
         knowledge = self.knowledge
         self.grain = 0
-        if len(knowledge.grains) == 1 and not knowledge.threads:  # a program without threads, as far as is known
-            self.is_observing = False
-            self.deciding = self._oracle(0)
-            self._enter(None)
-            return self.options
         if len(knowledge.grains) > 1:
             random = Random(f"{seed} {index // BLOCK} grain")
             self.grain = random.choices(range(len(knowledge.grains)), knowledge.shares())[0]

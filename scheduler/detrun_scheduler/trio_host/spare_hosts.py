@@ -1,10 +1,10 @@
 """Hosts that serve one run after another.
 
 A host is made of some twenty objects, which takes 10 µs, a good part of what a small run takes in all. When the run is
-over they are empty again. So a run gets the host of an earlier one, if nothing else knows that any more: no task that
-the program has kept, no run whose reader still asks it something, no handler of signals. That is seen by the number of
-references, weak ones apart, which must be none: what is kept for a host by those would pass into another run.
-Exploration reads the last run while the next one begins, so two hosts serve it by turns.
+over they are empty again. So a run gets the host of an earlier one, once nothing else knows that any more: a task that
+the program has kept, a run whose reader still asks it something, a handler of signals. The number of references tells.
+Weak ones count, too: what is kept for a host under one would pass into the next run. Exploration reads the last run
+while the next one begins, so two hosts serve it by turns.
 """
 
 from __future__ import annotations
