@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from detrun.checkers.noted import Noted
 from detrun.checkers.waiting import Asked
-from detrun.explore.failures.explanation import Explanation, common, summary, told
+from detrun.explore.failures.explanation import Explanation, summary, told, verified
 from detrun.explore.failures.narrated_steps import Line
 from detrun.explore.failures.narration import Narration
 from detrun.explore.failures.operations import Operation
@@ -50,8 +50,4 @@ def _explained(failing: Trial, narration: Narration, found: Asked, late: Noted, 
         *told(narration, labelled),
         f"Verified: {what}, the run passes.",
     ]
-    places = tuple(operation for _, operation in labelled)
-    difference = common(failing.order, trial.order)
-    pair = places[0], places[1]
-    labels = tuple(label for label, _ in labelled)
-    return Explanation("\n".join(lines), pair, "", difference, narration, None, True, places=places, labels=labels)
+    return verified(failing, trial, narration, lines, labelled, (labelled[0][1], labelled[1][1]))

@@ -22,25 +22,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
-from detrun.explore.failures.decisive_order import knowledge_of, shown_about
-from detrun.explore.failures.explanation import Explanation, common, summary, told
+from detrun.explore.failures.decisive_order import shown_about
+from detrun.explore.failures.explanation import Explanation, summary, told, verified
+from detrun.explore.failures.moving_search import MovingSearch
 from detrun.explore.failures.named_steps import caller_of, innermost, sent_by
 from detrun.explore.failures.narration import Narration
 from detrun.explore.failures.occurrences import MESSAGE, Occurrence
 from detrun.explore.failures.operations import Operation
-from detrun.explore.failures.retiming import Retimed, Retimings
+from detrun.explore.failures.retiming import Retimed
 from detrun.explore.failures.reversal import Reversals
 from detrun.explore.failures.showing_steps import (
     failing_operation,
     illegal_operations,
     misfits,
     noted_by_check,
-    showing_steps,
 )
-from detrun.explore.failures.what_steps_knew import Knowledge
 
 REQUESTS_MAX = 12
 MESSAGES_MAX = 24
@@ -60,26 +58,7 @@ def decisive_message(reversals: Reversals, narration: Narration) -> Explanation 
     return None if search is None else search.first_of(search.known()[:MESSAGES_MAX])
 
 
-@dataclass(frozen=True)
-class _Search:
-    reversals: Reversals
-    narration: Narration
-    retimings: Retimings
-    seen: Sequence[int]  # the steps that showed the failure
-
-    @classmethod
-    def of(cls, reversals: Reversals, narration: Narration) -> _Search | None:
-        """None where `Retimings.of` is."""
-        retimings = Retimings.of(reversals, narration)
-        if retimings is None:
-            return None
-        return cls(reversals, narration, retimings, showing_steps(narration, reversals.failing.error))
-
-    @property
-    def base(self) -> Retimed:
-        """The failing run."""
-        return self.retimings.base
-
+class _Search(MovingSearch):
     def messages(self) -> list[Occurrence]:
         """Those that a step handled."""
         steps = len(self.narration.steps)
@@ -123,11 +102,6 @@ class _Search:
             return set()
         return {self.narration.steps[step].task for step in self.seen}
 
-    @cached_property
-    def knowledge(self) -> Knowledge:
-        """What the steps knew."""
-        return knowledge_of(self.reversals, self.narration, self.base.timeline, self.seen)
-
     def first_of(self, messages: Sequence[Occurrence]) -> Explanation | None:
         """What the first of them that decides says."""
         for one in messages:
@@ -170,20 +144,7 @@ class _Search:
             *told(narration, places),
             f"Verified both ways: as it was, the run fails again; {self._without(without)}",
         ]
-        operations = tuple(one for _, one in places)
-        difference = common(self.reversals.failing.order, without.trial.order)
-        resource = message.label.whose
-        return Explanation(
-            "\n".join(text),
-            pair,
-            resource,
-            difference,
-            narration,
-            None,
-            verified=True,
-            places=operations,
-            labels=tuple(label for label, _ in places),
-        )
+        return verified(self.reversals.failing, without.trial, narration, text, places, pair, message.label.whose)
 
     @property
     def _error(self) -> BaseException | None:

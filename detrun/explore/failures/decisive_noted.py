@@ -4,9 +4,9 @@ A check may say which operations it is about (`About`). Where two tasks do them 
 decides which comes first: the task of the first is put off until that of the last is through, or the other way round
 (`put_off.py`). If the run passes, they are named as the check names them, whatever else the two tasks have in common.
 
-Where all that happens to an object is done by one task, an
-event loop for example, no switch of tasks reverses two of them, and what the task reads and changes says little: it
-reads and changes everything. What decides is when others handed it the work.
+Where all that happens to an object is done by one task, an event loop for example, no switch of tasks reverses two of
+them, and what the task reads and changes says little: it reads and changes everything. What decides is when others
+handed it the work.
 
 So the first of the operations that are named is made to come after the last, or the last before the first: a message,
 sleep or time-out is moved that another task went on with before it, the latest first. If the run passes, or goes on to
@@ -18,12 +18,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from detrun.explore.failures.decisive_order import OrderSearch, what_moved
-from detrun.explore.failures.explanation import Explanation, common, summary, told
+from detrun.explore.failures.explanation import Explanation, summary, told, verified
 from detrun.explore.failures.narration import Narration
 from detrun.explore.failures.occurrences import Occurrence
 from detrun.explore.failures.operations import Operation
 from detrun.explore.failures.put_off import passing_put_off
-from detrun.explore.failures.retiming import INSTANT, Swap
+from detrun.explore.failures.retiming import INSTANT
 from detrun.explore.failures.reversal import Reversals
 from detrun.explore.failures.showing_steps import noted_by_check
 from detrun.explore.failures.trials import Trial
@@ -33,40 +33,53 @@ NEAR_MAX = 12  # occurrences before an operation that are tried
 
 def decisive_noted_pair(reversals: Reversals, narration: Narration) -> Explanation | None:
     """Operations of two tasks at one time that a check names, of which one came too soon."""
-    noted = sorted(noted_by_check(narration, reversals.failing.error), key=lambda one: one[1].step)
+    failing = reversals.failing
+    noted = _in_order(narration, failing)
     if len(noted) < 2:
         return None
-    first, last = (narration.steps[one.step] for one in (noted[0][1], noted[-1][1]))
-    if first.task == last.task or first.time != last.time:
+    (_, first), (_, last) = noted[0], noted[-1]
+    if first.task == last.task or narration.steps[first.step].time != narration.steps[last.step].time:
         return None
     for late, other in ((first, last), (last, first)):
-        trial = passing_put_off(reversals, narration, late.index, [other.task])
+        trial = passing_put_off(reversals, narration, late.step, [other.task])
         if trial is not None:
             lines = [
-                summary(reversals.failing),
+                summary(failing),
                 "What matters is the order of the operations that the check names:",
                 *told(narration, noted),
                 f"Verified: with {late.task} put off there until {other.task} is through, the run passes.",
             ]
-            return _named(reversals, narration, noted, lines, trial)
+            return verified(failing, trial, narration, lines, noted, (first, last))
     return None
 
 
 def decisive_noted(reversals: Reversals, narration: Narration) -> Explanation | None:
     """Two or more operations of one task that a check names, and what was moved so that they come at other times."""
-    noted = sorted(noted_by_check(narration, reversals.failing.error), key=lambda one: one[1].step)
+    noted = _in_order(narration, reversals.failing)
     if len(noted) < 2 or len({operation.task for _, operation in noted}) > 1:
         return None
-    if narration.steps[noted[0][1].step].time == narration.steps[noted[-1][1].step].time:
+    (_, first), (_, last) = noted[0], noted[-1]
+    if narration.steps[first.step].time == narration.steps[last.step].time:
         return None
     search = OrderSearch.of(reversals, narration, comes_again=True)
     if search is None:
         return None
-    for moved, at in _ways(search, noted[0][1], noted[-1][1]):
+    for moved, at in _ways(search, first, last):
         swap = search.moved_to(moved, at)
         if swap is not None:
-            return _explained(search, swap, noted)
+            lines = [
+                summary(reversals.failing),
+                "What matters is when the operations come that the check names:",
+                *told(narration, noted),
+                *what_moved(narration, swap, "the run would have gone on"),
+            ]
+            return verified(reversals.failing, swap.passing.trial, narration, lines, noted, (first, last))
     return None
+
+
+def _in_order(narration: Narration, failing: Trial) -> list[tuple[str, Operation]]:
+    """The operations that the check names, as they happened."""
+    return sorted(noted_by_check(narration, failing.error), key=lambda one: one[1].step)
 
 
 def _ways(search: OrderSearch, first: Operation, last: Operation) -> Iterator[tuple[Occurrence, float]]:
@@ -88,31 +101,3 @@ def _handed_in(search: OrderSearch, operation: Operation) -> list[Occurrence]:
         if 0 <= one.handled_in <= operation.step and steps[one.handled_in].task != operation.task
     ]
     return before[: -NEAR_MAX - 1 : -1]
-
-
-def _explained(search: OrderSearch, swap: Swap, noted: list[tuple[str, Operation]]) -> Explanation:
-    narration = search.narration
-    lines = [
-        summary(search.reversals.failing),
-        "What matters is when the operations come that the check names:",
-        *told(narration, noted),
-        *what_moved(narration, swap, "the run would have gone on"),
-    ]
-    return _named(search.reversals, narration, noted, lines, swap.passing.trial)
-
-
-def _named(
-    reversals: Reversals, narration: Narration, noted: list[tuple[str, Operation]], lines: list[str], passing: Trial
-) -> Explanation:
-    labels, places = zip(*noted, strict=True)
-    return Explanation(
-        "\n".join(lines),
-        (places[0], places[-1]),
-        "",
-        common(reversals.failing.order, passing.order),
-        narration,
-        None,
-        True,
-        places=places,
-        labels=labels,
-    )

@@ -28,11 +28,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from itertools import chain
 
-from detrun.explore.failures.explanation import Explanation, common, summary, told
+from detrun.explore.failures.explanation import Explanation, summary, told, verified
 from detrun.explore.failures.meeting_steps import (
     AcrossTime,
     Meeting,
@@ -40,12 +40,12 @@ from detrun.explore.failures.meeting_steps import (
     meeting_on_the_way,
     meetings_across_time,
 )
+from detrun.explore.failures.moving_search import MovingSearch
 from detrun.explore.failures.narration import Narration
-from detrun.explore.failures.occurrences import MESSAGE, SLEEP, TIMEOUT, Move, Occurrence, Timeline
-from detrun.explore.failures.retiming import INSTANT, Retimed, Retimings, Swap, shown_seconds
+from detrun.explore.failures.occurrences import MESSAGE, SLEEP, TIMEOUT, Move, Occurrence
+from detrun.explore.failures.retiming import INSTANT, Swap, shown_seconds
 from detrun.explore.failures.reversal import Reversals
-from detrun.explore.failures.showing_steps import failing_operation, noted_by_check, showing_steps
-from detrun.explore.failures.what_steps_knew import Knowledge
+from detrun.explore.failures.showing_steps import failing_operation, noted_by_check
 
 PAIRS_MAX = 12  # that are tried before messages come sooner in bulk
 ABOUT_MAX = 160  # characters of what a message says
@@ -71,41 +71,8 @@ def decisive_order_of_one(reversals: Reversals, narration: Narration) -> Explana
     return found.first_of(found.reversed_pairs(observed=0), found.sooner(), found.reversed_pairs(observed=1))
 
 
-def knowledge_of(reversals: Reversals, narration: Narration, timeline: Timeline, seen: Sequence[int]) -> Knowledge:
-    """What the steps of the failing run knew, measured once for all strategies."""
-    return reversals.once("knowledge", lambda: Knowledge.of(narration, timeline, seen))
-
-
-@dataclass(frozen=True)
-class OrderSearch:
-    """Ways to have occurrences come in another order, so that the run passes.
-
-    Attributes:
-        seen: the steps that showed the failure.
-    """
-
-    reversals: Reversals
-    narration: Narration
-    retimings: Retimings
-    seen: list[int]
-
-    @classmethod
-    def of(cls, reversals: Reversals, narration: Narration, comes_again: bool = False) -> OrderSearch | None:
-        """None where `Retimings.of` is."""
-        retimings = Retimings.of(reversals, narration, comes_again)
-        if retimings is None:
-            return None
-        return cls(reversals, narration, retimings, showing_steps(narration, reversals.failing.error))
-
-    @property
-    def base(self) -> Retimed:
-        """The failing run."""
-        return self.retimings.base
-
-    @cached_property
-    def knowledge(self) -> Knowledge:
-        """What the steps knew; takes seconds of a long run, so that it is measured when it is asked for."""
-        return knowledge_of(self.reversals, self.narration, self.base.timeline, self.seen)
+class OrderSearch(MovingSearch):
+    """Ways to have occurrences come in another order, so that the run passes."""
 
     @cached_property
     def pairs(self) -> list[AcrossTime]:
@@ -291,20 +258,8 @@ def explained_by_moving(search: OrderSearch, swap: Swap, meeting: Meeting, matte
         *told(narration, places),
         *what_moved(narration, swap, "the order would have been the other one"),
     ]
-    difference = common(failing.order, swap.passing.trial.order)
-    pair = (meeting.first, meeting.then)
-    labels, operations = zip(*places, strict=True)
-    return Explanation(
-        "\n".join(text),
-        pair,
-        meeting.resource,
-        difference,
-        narration,
-        None,
-        True,
-        places=operations,
-        labels=labels,
-    )
+    pair = meeting.first, meeting.then
+    return verified(failing, swap.passing.trial, narration, text, places, pair, meeting.resource)
 
 
 def shown_about(message: Occurrence) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from detrun.checkers.noted import Noted
 from detrun.checkers.transactions import Place
 from detrun.checkers.uses import Taken
-from detrun.explore.failures.explanation import Explanation, common, summary, told
+from detrun.explore.failures.explanation import Explanation, summary, told, verified
 from detrun.explore.failures.narrated_steps import Line
 from detrun.explore.failures.narration import Narration
 from detrun.explore.failures.noted_operations import noted_line
@@ -52,18 +52,8 @@ def _explained(
         *told(narration, labelled),
         f"Verified: with {narration.steps[late].task} put off there until others are through, the run passes.",
     ]
-    labels, places = zip(*labelled, strict=True)
-    return Explanation(
-        "\n".join(lines),
-        (places[0], places[-1]),
-        str(found.resource),
-        common(failing.order, trial.order),
-        narration,
-        None,
-        True,
-        places=places,
-        labels=labels,
-    )
+    ends = labelled[0][1], labelled[-1][1]
+    return verified(failing, trial, narration, lines, labelled, ends, str(found.resource))
 
 
 def _operation(narration: Narration, noted: Noted, verb: str, line: Line | None) -> Operation:

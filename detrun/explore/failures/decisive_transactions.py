@@ -16,7 +16,7 @@ from __future__ import annotations
 from detrun.checkers.dependencies import RT, RW, WR, Dependency
 from detrun.checkers.serializability import Serializability
 from detrun.checkers.transactions import Transaction
-from detrun.explore.failures.explanation import Explanation, common, summary, told
+from detrun.explore.failures.explanation import Explanation, common, summary, told, verified
 from detrun.explore.failures.narration import Narration
 from detrun.explore.failures.noted_operations import noted_line
 from detrun.explore.failures.operations import Operation
@@ -89,18 +89,14 @@ def _operation(
 
 def _explained(failing: Trial, narration: Narration, edges: list[_Edge], late: Transaction, run: PutOff) -> Explanation:
     lines = [summary(failing), "What matters is that transactions overlap which cannot come one after the other:"]
-    places: list[Operation] = []
+    labelled: list[tuple[str, Operation]] = []
     for edge in edges:
         lines.append(f"{edge.dependency.before} before {edge.dependency.after}, for {edge.dependency}:")
-        lines += told(narration, [("first", edge.first), ("then", edge.then)])
-        places += edge.first, edge.then
+        two = ("first", edge.first), ("then", edge.then)
+        lines += told(narration, two)
+        labelled += two
     how = (
         "the run passes" if run.trial.error is None else "it goes on past this point, and fails by a cycle without them"
     )
     lines.append(f"Verified: with {late} put off until the others have ended, {how}.")
-    difference = common(failing.order, run.trial.order)
-    ends = (places[0], places[1])
-    labels = ("first", "then") * len(edges)
-    return Explanation(
-        "\n".join(lines), ends, "", difference, narration, None, True, places=tuple(places), labels=labels
-    )
+    return verified(failing, run.trial, narration, lines, labelled, (edges[0].first, edges[0].then))

@@ -75,6 +75,35 @@ def told(narration: Narration, labelled: Sequence[tuple[str, Operation]]) -> Ite
         yield f"  {label:{width}}  {operation}{place}"
 
 
+def verified(
+    failing: Trial,
+    passing: Trial,
+    narration: Narration,
+    lines: Sequence[str],
+    labelled: Sequence[tuple[str, Operation]],
+    pair: tuple[Operation, Operation] | None,
+    resource: str = "",
+) -> Explanation:
+    """What a trial verifies that passes, or goes on past the failure.
+
+    Args:
+        lines: of the text.
+        labelled: all operations that are named, with what the text calls them.
+        pair, resource: see `Explanation`.
+    """
+    return Explanation(
+        "\n".join(lines),
+        pair,
+        resource,
+        common(failing.order, passing.order),
+        narration,
+        None,
+        verified=True,
+        places=tuple(operation for _, operation in labelled),
+        labels=tuple(label for label, _ in labelled),
+    )
+
+
 def _place_of(narration: Narration, operation: Operation) -> str:
     """The function and the node in which something happened, and the virtual time."""
     step, line = narration.steps[operation.step], operation.line

@@ -12,7 +12,7 @@ from detrun.explore.failures.functions import function_at
 from detrun_scheduler.footprints.footprints import Key
 from detrun_scheduler.run import BegunFault
 
-OFTEN = 2
+OFTEN = 2  # times that a line of a long step is kept from the step's beginning, and from its end
 LEFT = 0.75  # of the lines of a long step at most
 
 
@@ -32,9 +32,9 @@ def function_of(line: Line) -> tuple[str, str]:
 
 
 def thinned(lines: Sequence[Line]) -> list[Line]:
-    """Of the lines of a long step, each as often as its loops ran it first and last: `OFTEN` times.
+    """A long step without what its loops repeat: of each line the first and the last `OFTEN` times that it ran.
 
-    What is called once between two loops stays this way. Where that leaves more than `LEFT`, the middle is left out:
+    So what is called once between two loops stays. Where more than the share `LEFT` remains, the middle is left out:
     the last lines say how the step ended.
     """
     first, last = Counter[Line](), Counter[Line]()
