@@ -12,13 +12,13 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
-from _thread import allocate_lock
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Executor, Future
 from itertools import count
 from typing import Any, Generic, TypeVar
 
 from detrun.execution.orphans import end_with_parent
+from detrun_scheduler.environment.originals import allocate_lock
 from detrun_scheduler.errors import UsageError
 
 Shared = TypeVar("Shared")
@@ -26,7 +26,7 @@ Result = TypeVar("Result")
 
 _inherited: dict[int, tuple[Callable[..., Any], Any]] = {}  # of this process and, by fork, of its workers
 _keys = count(1)
-_busy = allocate_lock()  # held while work is done in this process; of Python's own making, since runs replace names
+_busy = allocate_lock()  # held while work is done in this process
 
 
 def _call_inherited(key: int, *arguments: Any) -> Any:

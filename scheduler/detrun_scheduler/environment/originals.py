@@ -7,7 +7,7 @@ is before any run.
 
 from __future__ import annotations
 
-from _thread import get_ident
+from _thread import allocate_lock, get_ident
 from time import monotonic
 
-__all__ = ["get_ident", "monotonic"]
+__all__ = ["allocate_lock", "get_ident", "monotonic"]
