@@ -168,7 +168,7 @@ class Timeline:
     def rescheduled(self, number: int, is_new: bool, sent: Any) -> None:
         """A task can go on."""
         if not self._has_fired:
-            self._woken[number] = len(self.times)
+            self._woken.setdefault(number, len(self.times))  # a task wakes itself only when it runs already
             return
         message = sent.value if isinstance(sent, outcome.Value) else None
         task = self._run.host.by_number.get(number)

@@ -238,6 +238,20 @@ def test_no_step_was_woken_by_itself_or_a_later_one() -> None:
     assert all(woken < step for step, woken in enumerate(timeline.woken_in)), timeline.woken_in
 
 
+def test_who_woke_a_task_is_known_where_it_also_wakes_itself() -> None:
+    """A child of a cancelled nursery begins, waits and is cancelled in one step; who started it has woken it."""
+
+    async def cancels() -> None:
+        async with trio.open_nursery() as tasks:
+            tasks.start_soon(trio.sleep_forever)
+            tasks.cancel_scope.cancel()
+
+    timeline = Timeline()
+    order = timeline_of(cancels, timeline)
+    began = next(step for step, task in enumerate(order) if task.endswith("sleep_forever"))
+    assert order[timeline.woken_in[began]] == "main"
+
+
 def test_a_moved_message_comes_when_it_is_said_to_and_nothing_else_moves() -> None:
     timeline = Timeline(lambda one: 0.03 if one.label == Label(MESSAGE, "writer->reader", 0) else None)
     timeline_of(busy, timeline)
