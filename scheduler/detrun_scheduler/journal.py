@@ -24,7 +24,8 @@ Columns of a chunk (all integers are unsigned LEB128 unless said otherwise):
     Bytes that count for the digest but are not stored: times to the last bit, values of operations, draws.
 
 Invariant: the runnable set before a step follows from the columns before it (start with task 0; ``SPAWN`` and
-``WAKE`` add, being stepped removes, ``CHECKPOINT`` adds back), so equal columns imply equal runnable sets.
+``WAKE`` add, being stepped removes, ``CHECKPOINT`` adds back), so equal columns imply equal runnable sets. A task that
+waits from its beginning on has no ``SPAWN``.
 A chunk ends after ``CHUNK_STEPS`` steps, or once ``events`` has ``CHUNK_EVENT_BYTES`` bytes or the payloads together
 ``CHUNK_PAYLOAD_BYTES``: a function of the run alone, so the digest is too.
 """
@@ -242,6 +243,13 @@ class Journal:
     def ended(self, task: int, error: BaseException | None) -> None:
         """Note that a task has ended by ``error``, or was killed. Tasks that return are not noted."""
         self.endings.append((task, KILLED if error is None else ending_of(error)))
+
+    def take_back_spawn(self, task: int) -> None:
+        """The task that was spawned last cannot run yet: its first wake will add it to the runnable set."""
+        spawn = bytearray((SPAWN,))
+        append_varint(spawn, task)
+        assert self.events.endswith(spawn)
+        del self.events[-len(spawn) :]
 
     def kind_number(self, kind: str) -> int:
         """The outcome byte for blocking in the wait kind ``kind``."""

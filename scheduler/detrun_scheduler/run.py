@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 #   6: what `asyncio.gather` does as one of its tasks ends is part of that task's last step; before, it was a callback.
 #   7: the first step of a task of asyncio waits for the callbacks that were queued before it, as its other steps do;
 #      code of a node looks up folders above the real files that it can read without a step.
-THREAD_RULES = 7
+#   8: a task of asyncio that waits for its turn when it is made has no spawn in the recording, but a wake when it can
+#      run; before, readers of such a recording took it for runnable at once, and lost count.
+THREAD_RULES = 8
 # Large enough that the programs of most tests never draw who wakes; a release costs at most so many steps.
 WOKEN_MAX = 6
 

@@ -148,6 +148,8 @@ class Lane:
         callbacks = loop.callbacks
         if loop.line is not None or (callbacks is not None and callbacks.handles and loop.run.thread_rules >= 7):
             loop.run.host.park(task, _WAIT)  # until it is its turn; what is in it is about to be queued behind others
+            if loop.run.thread_rules >= 8:
+                loop.run.journal.take_back_spawn(loop.run.host.numbers[task])
 
     def _collected(self, _: object) -> None:
         if not self.has_ended:

@@ -268,6 +268,19 @@ def test_the_first_step_of_a_task_waits_for_callbacks_that_were_queued_before_it
     assert before == {"callback task", "task callback"}
 
 
+@pytest.mark.parametrize("program", [gathers, queues_a_callback_and_makes_a_task])
+@pytest.mark.parametrize("order", ["any", "fifo"])
+def test_the_steps_of_a_task_that_is_made_behind_others_can_be_read(order: str, program: Any) -> None:
+    for seed in range(6):
+        run = detrun.record(program, seed=seed, asyncio_order=order)
+        assert len(list(run.recording.iter_steps())) == run.steps
+        assert detrun.replay(program, recording=run.recording).digest == run.digest
+        old = NewRun(seed=seed, strategy="random").execute(
+            program, (), Options(thread_rules=7, backend="asyncio", asyncio_order=order)
+        )
+        assert detrun.replay(program, recording=old.recording).digest == old.digest
+
+
 @pytest.mark.filterwarnings("ignore:coroutine 'sleep' was never awaited:RuntimeWarning")
 @pytest.mark.parametrize("order", ["any", "fifo"])
 def test_a_step_that_cannot_begin_is_told_as_asyncio_tells_it(order: str) -> None:
