@@ -45,27 +45,23 @@ class ScheduleJournal(Journal):
 
     def close_chunk(self, runnable: tuple[int, ...] | None = None) -> Chunk:
         """Keep the choices, hash the rest, start anew."""
-        choices, outcomes, events = self.choices, self.outcomes, self.events
+        choices, outcomes = self.choices, self.outcomes
         self.schedule += choices
         # Not Python's own hash, which differs between processes.
-        self.operations = _hashed(b" ".join((b"%x" % self.operations, outcomes, events)))
-        self.behaviour = _hashed(b" ".join((b"%x %x" % (self.behaviour, self.operations), choices)))
+        self.operations = operations = _hashed(b" ".join((b"%x" % self.operations, outcomes, self.events)))
+        self.behaviour = _hashed(b" ".join((b"%x %x" % (self.behaviour, operations), choices)))
         self.first_step += len(outcomes)
+        choices.clear()
+        outcomes.clear()
         self._empty()
         return _NO_CHUNK
 
     def _empty(self) -> None:
-        """Drop what the open chunk holds; in place, as the run loop holds bound methods of the columns."""
-        self.choices.clear()
-        self.outcomes.clear()
-        self.events.clear()
-        self.tasks.clear()
-        self.kinds.clear()
-        self.record_start = 0
-        for few in (self.exact, self.objects, self.names, self.payloads):
-            if few:
-                few.clear()
-        self.payload_bytes = 0
+        """Drop what the steps of the open chunk did; in place, as the run loop holds bound methods of the columns."""
+        for column in (self.events, self.tasks, self.kinds, self.exact, self.objects, self.names, self.payloads):
+            if column:
+                column.clear()
+        self.record_start = self.payload_bytes = 0
         if self.times:
             del self.times[:]
 

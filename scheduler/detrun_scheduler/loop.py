@@ -184,29 +184,31 @@ class RunLoop(JournaledRun):
                 kind = step(by_number[number]) if len(instruments) == 1 else self._instrumented_step(number)
                 if kind == CHECKPOINT:
                     put(numbers, number)
-                if woken or timers.due or not numbers or host.ki_arrived:
-                    if numbers and not (timers.due or host.ki_arrived):  # some were woken
-                        self.journal_wakes()
+                if timers.due or not numbers or host.ki_arrived:
+                    try:
+                        going_on = self._settle()
+                    finally:
+                        # A deadlock's last step belongs to the recording, too.
                         self.close_record(kind)
-                    else:
-                        try:
-                            going_on = self._settle()
-                        finally:
-                            # A deadlock's last step belongs to the recording, too.
-                            self.close_record(kind)
-                        if not going_on:
-                            return
-                    if len(events) >= CHUNK_EVENT_BYTES or journal.payload_bytes >= CHUNK_PAYLOAD_BYTES:
-                        break
+                    if not going_on:
+                        return
                     if self.counts_anew:
                         self.counts_anew = False
                         break
-                elif len(events) != journal.record_start or self.verifier is not None or self.after_step:
-                    self.close_record(kind)
-                    if len(events) >= CHUNK_EVENT_BYTES or journal.payload_bytes >= CHUNK_PAYLOAD_BYTES:
-                        break
                 else:
-                    add_outcome(kind)
+                    if woken:
+                        self.journal_wakes()
+                    if self.verifier is not None or self.after_step:
+                        self.close_record(kind)
+                    elif len(events) == journal.record_start:
+                        add_outcome(kind)
+                        continue
+                    else:  # what `close_record` does then; where the run has failed timers are due
+                        events.append(END)
+                        add_outcome(kind | HAS_EVENTS)
+                        journal.record_start = len(events)
+                if len(events) >= CHUNK_EVENT_BYTES or journal.payload_bytes >= CHUNK_PAYLOAD_BYTES:
+                    break
             step = host.step
 
     def stand_still(self, ready: Callable[[], bool], waits_for: Any) -> None:
