@@ -23,6 +23,7 @@ from detrun_scheduler import current
 from detrun_scheduler.asyncio_host.imported import as_asyncio_program
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.footprints.places import short_name
+from detrun_scheduler.threads.thread_class import make_main
 
 
 def for_trio(function: Callable[..., Any]) -> Callable[..., Awaitable[object]]:
@@ -66,6 +67,7 @@ async def _in_thread(function: Callable[..., Any], *arguments: Any) -> None:
     thread = run.threads.start(body, (), waiting.name.rpartition(".")[2])
     if process.main_thread is None:
         process.main_thread = thread
+        make_main(thread)
 
     def stop(_: object) -> Abort:
         loop = thread.event_loop

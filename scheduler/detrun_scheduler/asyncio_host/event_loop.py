@@ -65,12 +65,15 @@ from detrun_scheduler.asyncio_host.trio_calls import NurseryOfTrio, await_trio
 from detrun_scheduler.asyncio_host.waits import report_of
 from detrun_scheduler.run import ThreadFailure
 from detrun_scheduler.threads.simulated_thread import SimulatedThread
+from detrun_scheduler.threads.thread_of_code import know_running_loop, thread_of_code
+
+know_running_loop(get_running)
 
 _EAGER = getattr(asyncio, "eager_task_factory", None)
 _BEGINS_WITH = beginning(
     {
         **dict.fromkeys(("run", "lanes", "callbacks", "line", "last_round", "main", "owner")),
-        **dict.fromkeys(("counts", "_creator", "_failed", "_lost", "_thread", "_left_by", "remains")),
+        **dict.fromkeys(("counts", "_creator", "_failed", "_lost", "simulated_thread", "_left_by", "remains")),
         "is_stepping": False,
         "library": None,
         "set_running": set_running,  # of each loop, since it is found fast there
@@ -187,7 +190,7 @@ class SimulatedEventLoop(FreshLoop, LoopLife, LoopTime, Outside, SELECTOR_LOOP):
         """Queue a callback, from any thread; a schedule point of a thread, since it takes a lock in life."""
         self._check_closed()
         caller = getcurrent()
-        if type(caller) is SimulatedThread and caller is not self._thread:
+        if type(caller) is SimulatedThread and caller is not self.simulated_thread:
             caller.schedule_point()
             self._check_closed()
         if self._debug:
@@ -316,7 +319,9 @@ class SimulatedEventLoop(FreshLoop, LoopLife, LoopTime, Outside, SELECTOR_LOOP):
 
     def forget_run(self) -> None:
         """The run is over: what this object refers to may refer to it."""
-        self.main = self._thread = self.callbacks = self.remains = self._selector = self._default_executor = None
+        self.main = self.simulated_thread = self.callbacks = self.remains = self._selector = self._default_executor = (
+            None
+        )
         self.lanes.clear()
 
     def close(self) -> None:
@@ -381,6 +386,6 @@ class SimulatedEventLoop(FreshLoop, LoopLife, LoopTime, Outside, SELECTOR_LOOP):
         super().call_exception_handler(context)
 
     def _check_thread(self) -> None:
-        caller = getcurrent()
-        if type(caller) is SimulatedThread and self._thread is not None and caller is not self._thread:
+        caller = thread_of_code()
+        if caller is not None and self.simulated_thread is not None and caller is not self.simulated_thread:
             raise RuntimeError("Non-thread-safe operation invoked on an event loop other than the current one")

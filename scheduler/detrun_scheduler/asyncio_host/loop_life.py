@@ -42,7 +42,7 @@ class LoopLife:
     push_timer: Callable[[Any], None]
     call_soon_threadsafe: Any
     counts: AsyncioOfRun
-    _thread: Any  # that runs the loop
+    simulated_thread: Any  # that runs the loop; None while none does
     _left_by: BaseException | None
     _closed: bool
     _debug: bool
@@ -108,7 +108,7 @@ class LoopLife:
         self._run_in(thread)
 
     def _run_in(self, thread: Any) -> None:
-        self._thread = thread
+        self.simulated_thread = thread
         thread.event_loop = self
         self._thread_id = thread.ident
         self.is_stepping = True
@@ -129,7 +129,7 @@ class LoopLife:
         finally:
             self._stopping = self.is_stepping = False
             thread.event_loop = self.main = None
-            self._thread_id = self._thread = self.last_round = None
+            self._thread_id = self.simulated_thread = self.last_round = None
             if self._coroutine_origin_tracking_enabled:
                 self._set_coroutine_origin_tracking(False)
 
@@ -148,7 +148,7 @@ class LoopLife:
     def stop(self) -> None:
         """Let `run_forever` return once what is queued now has run; as asyncio's, which ends its round."""
         self._stopping = True
-        if self._thread is not None and self.last_round is None:
+        if self.simulated_thread is not None and self.last_round is None:
             self._begin_last_round()
 
     def _begin_last_round(self) -> None:
@@ -185,7 +185,7 @@ class LoopLife:
     def halt(self) -> None:
         """Let `run_forever` return, and take no further step before it is called again."""
         self.is_stepping = False
-        self._thread.wake()
+        self.simulated_thread.wake()
 
     def leaves_by(self, error: BaseException) -> None:
         """Let `run_forever` raise ``error``, which a step has let out."""

@@ -18,6 +18,7 @@ from detrun_scheduler.threads.calling import threads_in_place
 from detrun_scheduler.threads.low_level import ThreadHandle, get_ident, start_joinable_thread, start_new_thread
 from detrun_scheduler.threads.simulated_thread import MAIN_IDENT, SimulatedThread
 from detrun_scheduler.threads.thread_class import main_thread
+from detrun_scheduler.threads.thread_of_code import thread_of_code
 
 
 class Alive(dict[int, threading.Thread]):
@@ -75,7 +76,7 @@ def _current_thread() -> threading.Thread:
 def _find_main_thread() -> threading.Thread:
     if threads_in_place() is None:
         return THREADING.originals["main_thread"]()  # type: ignore[no-any-return]  # Any
-    process: Any = getattr(getcurrent(), "owner", None)
+    process: Any = getattr(thread_of_code(), "owner", None)
     if process is not None and process.main_thread is not None:
         found: threading.Thread | None = threading._active.get(process.main_thread.ident)  # type: ignore[attr-defined]  # private
         if found is not None:

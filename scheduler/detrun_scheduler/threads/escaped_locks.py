@@ -22,15 +22,14 @@ from collections.abc import Callable, Mapping
 from types import BuiltinMethodType, FunctionType
 from typing import Any
 
-from greenlet import getcurrent
-
 from detrun_scheduler import current
 from detrun_scheduler.environment.c_types import ReplacedEntries
 from detrun_scheduler.run import ActiveRun
 from detrun_scheduler.threads.calling import threads_of_call
 from detrun_scheduler.threads.locks import Lock
 from detrun_scheduler.threads.reentrant_locks import RLOCK_WAIT, RLock
-from detrun_scheduler.threads.simulated_thread import MAIN_IDENT, SimulatedThread
+from detrun_scheduler.threads.simulated_thread import MAIN_IDENT
+from detrun_scheduler.threads.thread_of_code import thread_of_code
 
 
 class EscapedLock(Lock):
@@ -119,8 +118,8 @@ class EscapedRLock(RLock):
         super().__init__()
         self._real, self._serial = real, run.serial
         self._block: Lock = _EscapedBlock(real, run)
-        thread = getcurrent()
-        self._owner, self._count = (thread.ident if type(thread) is SimulatedThread else MAIN_IDENT), 1
+        thread = thread_of_code()
+        self._owner, self._count = (MAIN_IDENT if thread is None else thread.ident), 1
 
     is_held_outside = False  # the entry goes when the run's code gives the real one back
 

@@ -21,6 +21,7 @@ from detrun_scheduler.threads.calling import threads_in_place, wait_for_end
 from detrun_scheduler.threads.locks import Lock
 from detrun_scheduler.threads.reentrant_locks import RLock
 from detrun_scheduler.threads.simulated_thread import MAIN_IDENT, SimulatedThread
+from detrun_scheduler.threads.thread_of_code import thread_of_code
 from detrun_scheduler.threads.threads import Threads
 
 HAS_HANDLES = hasattr(_thread, "start_joinable_thread")  # Python 3.13 keeps the state of a thread in a handle
@@ -28,8 +29,8 @@ HAS_HANDLES = hasattr(_thread, "start_joinable_thread")  # Python 3.13 keeps the
 
 def get_ident() -> int:
     """A small number, the same in every run."""
-    found = getcurrent()
-    if type(found) is SimulatedThread:
+    found = thread_of_code()
+    if found is not None:
         return found.ident
     return MAIN_IDENT if threads_in_place() is not None else _real_ident()
 
@@ -61,7 +62,7 @@ class ThreadHandle:
         """Wait for its end."""
         if self.simulated is None:
             raise RuntimeError("thread not started")
-        if getcurrent() is self.simulated:
+        if thread_of_code() is self.simulated:
             raise RuntimeError("Cannot join current thread")
         wait_for_end(self.simulated, timeout)
 

@@ -19,6 +19,7 @@ from detrun_scheduler.run import ActiveRun
 from detrun_scheduler.threads.calling import is_of_the_run
 from detrun_scheduler.threads.locks import Lock, WaiterLock, check_timeout, made, place_of
 from detrun_scheduler.threads.simulated_thread import MAIN_IDENT, SimulatedThread, WaitKind
+from detrun_scheduler.threads.thread_of_code import thread_of_code
 
 RLOCK_WAIT = WaitKind("RLock.acquire")
 
@@ -45,7 +46,7 @@ class RLock:
         self._real = _RealRLock()
         self._serial = -1  # the run in which the next three were set
         self._block: Lock = _NO_BLOCK
-        self._owner = 0  # ident of the simulated thread that holds it; the event loop's is MAIN_IDENT
+        self._owner = 0  # ident of the simulated thread that holds it; that of trio's tasks is MAIN_IDENT
         self._count = 0
 
     def _inside(self) -> int:
@@ -58,7 +59,8 @@ class RLock:
             run = current.run
             if run is None or not is_of_the_run():
                 return 0
-            ident = MAIN_IDENT
+            of_loop = thread_of_code()
+            ident = MAIN_IDENT if of_loop is None else of_loop.ident
         if self._serial != run.serial:
             self._serial = run.serial
             self._block = self._make_block()

@@ -21,6 +21,7 @@ from detrun_scheduler.threads import kept_greenlets
 from detrun_scheduler.threads.calling import threads_of_call, wait_for_end
 from detrun_scheduler.threads.low_level import HAS_HANDLES, ThreadHandle
 from detrun_scheduler.threads.simulated_thread import MAIN_IDENT, SimulatedThread
+from detrun_scheduler.threads.thread_of_code import thread_of_code
 from detrun_scheduler.threads.threads import Threads
 
 _READ = OPERATIONS.index("read")
@@ -161,7 +162,7 @@ def _join(self: threading.Thread, timeout: float | None = None) -> None:
         raise RuntimeError("Thread.__init__() not called")
     if simulated is None:
         raise RuntimeError("cannot join thread before it is started")
-    if caller is simulated:
+    if thread_of_code() is simulated:
         raise RuntimeError("cannot join current thread")
     if threads.untraced is not None and type(caller) is SimulatedThread:
         threads.untraced(wait_for_end, simulated, timeout)

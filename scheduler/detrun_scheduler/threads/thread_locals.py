@@ -1,8 +1,8 @@
 """`threading.local` in both worlds: the real one for OS threads, a dictionary for each simulated thread inside a run.
 
 The class takes the real one's place when detrun is imported (`locks.install` does the same for locks), since a
-local of a module is made at its import. Whatever runs on the event loop's own thread, and everything outside a run, has
-the real local's attributes; so the main thread of a run sees what was set before it, as in life.
+local of a module is made at its import. The main thread of a run, trio's tasks, and everything outside a run have the
+real local's attributes; so the main thread sees what was set before the run, as in life.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ import weakref
 from _thread import _local as _RealLocal
 from typing import Any
 
-from greenlet import getcurrent
-
 from detrun_scheduler.environment.addresses import address_of
 from detrun_scheduler.threads.simulated_thread import MAIN_IDENT, SimulatedThread
+from detrun_scheduler.threads.thread_of_code import thread_of_code
 
 _get, _set, _delete = _RealLocal.__getattribute__, _RealLocal.__setattr__, _RealLocal.__delattr__
 
@@ -33,15 +32,15 @@ class local(_RealLocal):
             raise TypeError("Initialization arguments are not supported")
         self = _RealLocal.__new__(cls, *arguments, **keywords)
         _ARGUMENTS.__set__(self, (arguments, keywords))
-        thread = getcurrent()
-        if type(thread) is SimulatedThread and thread.ident != MAIN_IDENT:
+        thread = thread_of_code()
+        if thread is not None and thread.ident != MAIN_IDENT:
             # Python is about to call __init__ itself, for this thread.
             _remember(thread, self, {})
         return self
 
     def __getattribute__(self, name: str) -> Any:
-        thread = getcurrent()
-        if type(thread) is not SimulatedThread or thread.ident == MAIN_IDENT:
+        thread = thread_of_code()
+        if thread is None or thread.ident == MAIN_IDENT:
             return _get(self, name)
         attributes = _attributes(thread, self)
         if name == "__dict__":
@@ -64,8 +63,8 @@ class local(_RealLocal):
         return found
 
     def __setattr__(self, name: str, value: Any) -> None:
-        thread = getcurrent()
-        if type(thread) is not SimulatedThread or thread.ident == MAIN_IDENT:
+        thread = thread_of_code()
+        if thread is None or thread.ident == MAIN_IDENT:
             _set(self, name, value)
             return
         attributes = _attributes(thread, self)
@@ -78,8 +77,8 @@ class local(_RealLocal):
             attributes[name] = value
 
     def __delattr__(self, name: str) -> None:
-        thread = getcurrent()
-        if type(thread) is not SimulatedThread or thread.ident == MAIN_IDENT:
+        thread = thread_of_code()
+        if thread is None or thread.ident == MAIN_IDENT:
             _delete(self, name)
             return
         attributes = _attributes(thread, self)

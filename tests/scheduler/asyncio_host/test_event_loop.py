@@ -268,6 +268,69 @@ def test_the_first_step_of_a_task_waits_for_callbacks_that_were_queued_before_it
     assert before == {"callback task", "task callback"}
 
 
+KEPT = threading.local()
+
+
+def loops_in_threads() -> list[tuple[object, ...]]:
+    seen: list[tuple[object, ...]] = []
+
+    def work(number: int) -> None:
+        me, KEPT.number = threading.current_thread(), number
+
+        async def run() -> None:
+            loop = asyncio.get_running_loop()
+            is_me = [threading.current_thread() is me, threading.get_ident() == me.ident]
+            loop.call_soon(lambda: is_me.append(threading.current_thread() is me))
+            await asyncio.sleep(0.01)
+            with pytest.raises(RuntimeError, match="cannot join current thread"):
+                me.join()
+            elsewhere = await asyncio.to_thread(lambda: hasattr(KEPT, "number"))
+            seen.append((number, KEPT.number, elsewhere, *is_me))
+            KEPT.number += 10
+
+        asyncio.run(run())
+        seen.append((number, KEPT.number))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in (1, 2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [*sorted(seen, key=repr), (hasattr(KEPT, "number"),)]
+
+
+def test_steps_and_callbacks_of_a_loop_are_of_the_thread_that_runs_it() -> None:
+    in_life = loops_in_threads()
+    assert in_life == [
+        (1, 1, False, True, True, True),
+        (1, 11),
+        (2, 12),
+        (2, 2, False, True, True, True),
+        (False,),
+    ]
+    for seed in range(4):
+        assert detrun.record(loops_in_threads, seed=seed).result == in_life
+
+
+def test_each_node_of_asyncio_has_a_main_thread_and_thread_local_data_of_its_own() -> None:
+    async def program(number: int, seen: list[object]) -> None:
+        KEPT.number = number
+        await asyncio.sleep(1)
+        is_main = threading.current_thread() is threading.main_thread()
+        seen.append((KEPT.number, is_main, threading.current_thread().name))
+
+    async def main() -> list[object]:
+        seen: list[object] = []
+        async with detrun.World() as world:
+            for number in (1, 2):
+                world.node(f"node{number}").start(program, number, seen)
+            for number in (1, 2):
+                await world.node(f"node{number}").ended()
+        return sorted(seen, key=repr)
+
+    assert detrun.record(main).result == [(1, True, "MainThread"), (2, True, "MainThread")]
+
+
 @pytest.mark.parametrize("program", [gathers, queues_a_callback_and_makes_a_task])
 @pytest.mark.parametrize("order", ["any", "fifo"])
 def test_the_steps_of_a_task_that_is_made_behind_others_can_be_read(order: str, program: Any) -> None:
