@@ -348,7 +348,7 @@ ON_NODES_CONTROLLED: Probes = {
     "os.rename": lambda: os.rename("/a", "/b") or os.path.exists("/a"),
     "os.remove": lambda: os.remove("/b"),
     "os.makedirs": lambda: os.makedirs("/d/e"),
-    "os.chdir": lambda: os.chdir("/d") or os.getcwd() or os.chdir("/"),
+    "os.chdir": lambda: os.chdir("/d") or (os.getcwd(), os.chdir("/")),
     "os.statvfs": lambda: os.statvfs("/"),
     "os.sync": lambda: os.sync(),
     "shutil.disk_usage": lambda: shutil.disk_usage("/"),

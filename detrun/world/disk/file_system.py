@@ -15,6 +15,7 @@ import errno
 import os
 import stat
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -33,6 +34,14 @@ def _dots(path: str) -> str:
     return last if last in (".", "..") else ""
 
 
+_NAME_BYTES_MAX, _PATH_BYTES_MAX = 255, 4095  # NAME_MAX, and PATH_MAX without its final zero
+
+
+def _check_lengths(path: str, parts: list[str]) -> None:
+    if len(os.fsencode(path)) > _PATH_BYTES_MAX or any(len(os.fsencode(part)) > _NAME_BYTES_MAX for part in parts):
+        raise failure(errno.ENAMETOOLONG, path)
+
+
 @dataclass(frozen=True, slots=True)
 class Status:
     """What ``stat`` tells. Sizes are in bytes, times in seconds or nanoseconds since 1970."""
@@ -42,6 +51,7 @@ class Status:
     st_size: int
     st_nlink: int
     st_mtime_ns: int = 0
+    st_atime_ns: int = 0
 
     @property
     def st_mtime(self) -> float:
@@ -77,6 +87,7 @@ class FileSystem:
         self.next_inode = 1 + max([*self.state.cached.contents, *self.state.cached.directories])
         self.handles: dict[int, int] = {}  # inode -> open handles
         self.modified: dict[int, int] = {}  # inode -> nanoseconds since 1970 of its last change; absent: as it was made
+        self.used: dict[int, int] = {}  # the same of its last use, where a program has set it
         self.permissions: dict[int, int] = {}  # inode -> bits, where they are not the usual ones
         self.made_at = time.time_ns()
         self.used_sectors = self._count_sectors()
@@ -87,11 +98,13 @@ class FileSystem:
         """Follow a path to its last part, which need not exist.
 
         Raises:
-            OSError: ENOENT or ENOTDIR for a part before the last, EINVAL for an empty path.
+            OSError: ENOENT or ENOTDIR for a part before the last, ENOENT for an empty path, ENAMETOOLONG.
         """
         if not path:
             raise failure(errno.ENOENT, path)
         parts = [part for part in path.split("/") if part and part != "."]
+        if len(path) > _NAME_BYTES_MAX // 4:
+            _check_lengths(path, parts)
         trail = [Place(ROOT, "", Target(ROOT, True))]
         for depth, part in enumerate(parts):
             current = trail[-1].target
@@ -136,6 +149,20 @@ class FileSystem:
         if not target.is_directory:
             raise failure(errno.ENOTDIR, path)
         return target.inode
+
+    def path_of_directory(self, inode: int, path: str) -> str:
+        """Where a directory is that was at ``path``; ``path`` where it is nowhere."""
+        with suppress(OSError):
+            if self.directory_at(path) == inode:
+                return path
+        trail = [("", ROOT)]
+        while trail:
+            place, directory = trail.pop()
+            if directory == inode:
+                return place or "/"
+            entries = sorted(self.state.cached.directory(directory).items())
+            trail.extend((f"{place}/{name}", one.inode) for name, one in entries if one.is_directory)
+        return path
 
     # Directories.
 
@@ -249,7 +276,8 @@ class FileSystem:
             kind | self.permissions.get(inode, usual),
             0 if is_directory else self.size(inode),
             2 if is_directory else 1,
-            self.modified.get(inode, self.made_at),
+            (modified := self.modified.get(inode, self.made_at)),
+            self.used.get(inode, modified),
         )
 
     def _changed(self, *inodes: int) -> None:

@@ -41,7 +41,7 @@ class OpenFile(RawFile):
             path,
             create=bool(flags & os.O_CREAT),
             exclusive=bool(flags & os.O_EXCL and flags & os.O_CREAT),
-            truncate=bool(flags & os.O_TRUNC) and self._writable,
+            truncate=bool(flags & os.O_TRUNC),
         )
         self._open = True
         self.tables = 0
@@ -55,13 +55,20 @@ class OpenFile(RawFile):
 class OpenDirectory:
     """A directory that was opened, for `os.fsync`, `os.scandir` and paths that begin there.
 
-    It is known by the path at which it was opened.
+    It stays the same directory where it is renamed.
     """
 
     def __init__(self, disk: Any, path: str) -> None:
-        self.name = path
+        self._disk = disk
+        self._opened_at = path
         self.tables = 0
         self.inode: int = disk.file_system.directory_at(path)
+
+    @property
+    def name(self) -> str:
+        """Where it is; where it was, if it has been removed."""
+        found: str = self._disk.file_system.path_of_directory(self.inode, self._opened_at)
+        return found
 
     @property
     def target(self) -> Target:

@@ -12,9 +12,12 @@ from typing import Any
 
 from detrun.world.disk.file_system import Status
 from detrun.world.files.descriptors import Descriptors, OpenDirectory, OpenFile
+from detrun.world.files.given_paths import name_as_given
 from detrun.world.files.lock_calls import LockCalls
 from detrun_scheduler.environment.file_names import original as real
 from detrun_scheduler.environment.hidden_state import refuse
+
+_SEEKING_DATA = [getattr(os, name) for name in ("SEEK_DATA", "SEEK_HOLE") if hasattr(os, name)]
 
 
 class FileCalls(LockCalls):
@@ -35,7 +38,12 @@ class FileCalls(LockCalls):
             first = number_of(first)
         if type(first) is int and not self.descriptors.has_given(first):
             return real(name)(*arguments, **named)
-        return getattr(self, name)(*arguments, **named)
+        call = getattr(self, name)
+        try:
+            return call(*arguments, **named)
+        except OSError as error:
+            name_as_given(error, name, arguments, named)
+            raise
 
     def _blocking(self, function: Callable[..., Any], *arguments: Any, path: str) -> Any:
         return self.disk.call_blocking(function, *arguments, path=path)
@@ -84,6 +92,7 @@ class FileCalls(LockCalls):
     def read(self, fd: int, length: int, /) -> bytes:
         """As `os.read`."""
         file = self._readable(fd)
+        _check(length)
         return bytes(self._blocking(file.read, length, path=file.name))
 
     def write(self, fd: int, data: Any, /) -> int:
@@ -94,11 +103,13 @@ class FileCalls(LockCalls):
     def pread(self, fd: int, length: int, offset: int, /) -> bytes:
         """As `os.pread`."""
         file = self._readable(fd)
+        _check(length, offset)
         return bytes(self._blocking(file.pread, length, offset, path=file.name))
 
     def pwrite(self, fd: int, data: Any, offset: int, /) -> int:
         """As `os.pwrite`."""
         file = self._writable(fd)
+        _check(offset)
         return int(self._blocking(file.pwrite, data, offset, path=file.name))
 
     def readv(self, fd: int, buffers: Iterable[Any], /) -> int:
@@ -118,8 +129,13 @@ class FileCalls(LockCalls):
         return self.pwrite(fd, b"".join(bytes(one) for one in buffers), offset)
 
     def lseek(self, fd: int, position: int, how: int, /) -> int:
-        """As `os.lseek`."""
+        """As `os.lseek`. All of a file is data, and the hole behind it begins at its end."""
         file = self.descriptors.file(fd)
+        if how in _SEEKING_DATA:
+            end = self.disk.file_system.size(file.inode)
+            if not 0 <= position < end:
+                raise OSError(errno.ENXIO, os.strerror(errno.ENXIO))
+            position, how = end if how == os.SEEK_HOLE else position, os.SEEK_SET
         if how not in (os.SEEK_SET, os.SEEK_CUR, os.SEEK_END):
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         return file.seek(position, how)
@@ -218,20 +234,33 @@ class FileCalls(LockCalls):
 
 
 def number_of(fd: Any) -> int:
-    """A descriptor, or that of a file object."""
+    """A descriptor, or that of a file object.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    if not isinstance(fd, int) and not hasattr(fd, "fileno"):
+        raise TypeError("argument must be an int, or have a fileno() method.")
     number: int = fd if isinstance(fd, int) else fd.fileno()
     return number
 
 
 def stat_result(found: Status) -> os.stat_result:
-    """What ``os.stat`` gives. Times of use and of status are those of the last change."""
+    """What ``os.stat`` gives. The time of the status is that of the last change."""
     seconds, nanoseconds = found.st_mtime, found.st_mtime_ns
-    whole = nanoseconds // 10**9
-    sequence = (found.st_mode, found.st_ino, 1, found.st_nlink, os.getuid(), os.getgid(), found.st_size, *[whole] * 3)
-    extra: dict[str, Any] = {f"st_{kind}time": seconds for kind in "amc"}
-    extra |= {f"st_{kind}time_ns": nanoseconds for kind in "amc"}
+    whole = [moment // 10**9 for moment in (found.st_atime_ns, nanoseconds, nanoseconds)]
+    sequence = (found.st_mode, found.st_ino, 1, found.st_nlink, os.getuid(), os.getgid(), found.st_size, *whole)
+    extra: dict[str, Any] = {f"st_{kind}time": seconds for kind in "mc"}
+    extra |= {f"st_{kind}time_ns": nanoseconds for kind in "mc"}
+    extra |= {"st_atime": found.st_atime_ns / 1e9, "st_atime_ns": found.st_atime_ns}
     extra |= {"st_blksize": 4096, "st_blocks": -(-found.st_size // 512), "st_rdev": 0}
     return os.stat_result(sequence, extra)
+
+
+def _check(*numbers: int) -> None:
+    """EINVAL for a negative size or offset."""
+    if min(numbers) < 0:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
 
 
 def _size(buffer: Any) -> int:

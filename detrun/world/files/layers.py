@@ -89,6 +89,11 @@ class FileOfNode(io.RawIOBase):
             raise io.UnsupportedOperation("fileno")
         return self._number
 
+    def __repr__(self) -> str:
+        if self.closed:
+            return "<_io.FileIO [closed]>"
+        return f"<_io.FileIO name={self.name!r} mode={self.mode!r} closefd={self.closefd}>"
+
     def isatty(self) -> bool:
         """Never."""
         return False
@@ -152,7 +157,7 @@ def _outermost(kind: Any) -> Any:
         return method
 
     members: dict[str, Any] = {name: taking_time(name) for name in _CALLS if hasattr(kind, name)}
-    members |= {"detrun_disk": None, "detrun_path": "", "__doc__": kind.__doc__}
+    members |= {"detrun_disk": None, "detrun_path": "", "__doc__": kind.__doc__, "__module__": kind.__module__}
     return type(kind.__name__, (kind,), members)
 
 
@@ -191,5 +196,6 @@ def layered(
 
 def raw_file(descriptors: Descriptors, number: int, name: Any, mode: str, closefd: bool, *, is_outermost: bool) -> Any:
     """The raw file of a descriptor; the one that the program gets if it asked for no buffer."""
-    written = kind_of_mode(mode) + ("b+" if "+" in mode else "b")
+    kind = kind_of_mode(mode)
+    written = ("r" if kind == "w" and "+" in mode else kind) + ("b+" if "+" in mode else "b")  # as io.FileIO says it
     return (_outermost(FileOfNode) if is_outermost else FileOfNode)(descriptors, number, name, written, closefd)

@@ -8,6 +8,7 @@ The methods have the names and the arguments of ``os``; `FileCalls` has those th
 from __future__ import annotations
 
 import errno
+import math
 import os
 import stat as kinds
 import time
@@ -19,6 +20,7 @@ from detrun.world.disk.file_system import failure
 from detrun.world.files.descriptors import OpenDirectory, OpenFile
 from detrun.world.files.entries import Entries, Entry
 from detrun.world.files.file_calls import FileCalls, stat_result
+from detrun.world.files.given_paths import name_as_given
 from detrun.world.files.host_files import HostFiles
 from detrun.world.files.layers import check_arguments, flags_of, layered, raw_file
 from detrun_scheduler import current
@@ -27,6 +29,7 @@ from detrun_scheduler.environment.file_names import original as real
 from detrun_scheduler.environment.hidden_state import DEVICE, RANDOM_DEVICES, allowed, refuse
 
 _SINCE = 7  # the rules (`THREAD_RULES`) since when folders above real files are looked up without a step
+_LIMITS = {"PC_LINK_MAX": 1, "PC_NAME_MAX": 255, "PC_NO_TRUNC": 1, "PC_PATH_MAX": 4096, "PC_PIPE_BUF": 4096}
 _NO_LINKS = "a simulated disk has no links, owners, special files or extended attributes"
 _READ_ONLY = (
     "it is a real file, which code of a node can only read; write below a directory of the node's disk, or outside the "
@@ -52,6 +55,7 @@ class NodeFiles(FileCalls):
         self.node = node
         self.host = host
         self.working_directory = "/"
+        self.mask = 0o022  # of `os.umask`
         self.sqlite: Any = None  # the files of its databases, from the first connection on
 
     # Paths.
@@ -59,6 +63,8 @@ class NodeFiles(FileCalls):
     def absolute(self, path: Any, dir_fd: int | None = None) -> str:
         """``path`` as text, from the root of the disk; a final slash stays."""
         text = os.fsdecode(path)
+        if "\0" in text:
+            raise ValueError("embedded null byte")
         if text.startswith("/") or not text:
             return text
         base = self.working_directory
@@ -136,16 +142,17 @@ class NodeFiles(FileCalls):
 
     def _opened(self, where: str, flags: int, mode: int) -> OpenFile | OpenDirectory:
         system = self.disk.file_system
+        if flags & os.O_DIRECTORY and not flags & os.O_CREAT:
+            system.directory_at(where)
         if not flags & os.O_ACCMODE and not flags & os.O_CREAT:
             target = system.place(where).target
             if target is not None and target.is_directory:
                 return OpenDirectory(self.disk, where)
-        elif flags & os.O_DIRECTORY:
-            system.directory_at(where)
         is_new = flags & os.O_CREAT and system.place(where).target is None
         opened = OpenFile(self.disk, where, flags)
-        if is_new and mode & 0o777 != 0o666:
-            system.permissions[opened.inode] = mode & 0o7777 & ~_UMASK
+        permissions = mode & 0o7777 & ~self.mask
+        if is_new and permissions != 0o644:
+            system.permissions[opened.inode] = permissions
         return opened
 
     def builtin_open(
@@ -177,6 +184,10 @@ class NodeFiles(FileCalls):
                 number = self._open_by_name(path, flags)
             else:
                 number = opener(path, flags)
+                if not isinstance(number, int):
+                    raise TypeError("expected integer from opener")
+                if number < 0:
+                    raise ValueError(f"opener returned {number}")
         if not self.descriptors.has_given(number):  # a real one: a pipe, the standard output, a device
             return open_real(number, errors=errors, newline=newline, closefd=closefd)
         try:
@@ -184,7 +195,7 @@ class NodeFiles(FileCalls):
         except IsADirectoryError:
             if not isinstance(file, int):
                 self.descriptors.close(number)
-            raise failure(errno.EISDIR, str(file)) from None
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), file if isinstance(file, int) else path) from None
         raw = raw_file(self.descriptors, number, file, mode, closefd, is_outermost=not buffering)
         try:
             return layered(raw, self.disk, opened.name, mode, buffering, encoding, errors, newline)
@@ -195,9 +206,10 @@ class NodeFiles(FileCalls):
     def _open_by_name(self, path: Any, flags: int) -> int:
         try:
             return self.open(path, flags, 0o666)
-        except FileNotFoundError as error:
-            error.filename = path
-            error.add_note(DISK_IS_EMPTY.format(self.node))
+        except OSError as error:
+            name_as_given(error, "open", (path,), {})
+            if isinstance(error, FileNotFoundError):
+                error.add_note(DISK_IS_EMPTY.format(self.node))
             raise
 
     # Asking.
@@ -239,15 +251,17 @@ class NodeFiles(FileCalls):
             return False
         return not mode & os.X_OK or kinds.S_ISDIR(found.st_mode) or bool(found.st_mode & 0o111)
 
-    def listdir(self, path: Any = ".") -> list[Any]:
+    def listdir(self, path: Any = None) -> list[Any]:
         """As `os.listdir`; sorted."""
+        path = "." if path is None else path
         if isinstance(path, int):
             path = self.descriptors.opened(path).name
         names = sorted(self._ask("listdir", self.disk.file_system.listdir, path, None))
         return [os.fsencode(name) for name in names] if isinstance(os.fspath(path), bytes) else list(names)
 
-    def scandir(self, path: Any = ".") -> Any:
+    def scandir(self, path: Any = None) -> Any:
         """As `os.scandir`; sorted."""
+        path = "." if path is None else path
         at: Any = self.descriptors.opened(path).name if isinstance(path, int) else os.fspath(path)
         where = self.absolute(at)
         if self.is_real(where):
@@ -285,20 +299,41 @@ class NodeFiles(FileCalls):
         return []
 
     def getcwd(self) -> str:
-        """As `os.getcwd`."""
+        """As `os.getcwd`: ENOENT where it has been removed."""
+        if not self.is_real(self.working_directory):
+            self.disk.file_system.directory_at(self.working_directory)
         return self.working_directory
 
     def getcwdb(self) -> bytes:
         """As `os.getcwdb`."""
-        return os.fsencode(self.working_directory)
+        return os.fsencode(self.getcwd())
 
     def chdir(self, path: Any) -> None:
         """As `os.chdir`."""
         where = self.descriptors.opened(path).name if isinstance(path, int) else self.absolute(path)
-        self._metadata(self.disk.file_system.directory_at, where, path=where)
+        if not self.is_real(where):
+            self._metadata(self.disk.file_system.directory_at, where, path=where)
+        elif not kinds.S_ISDIR(self.stat(where).st_mode):
+            raise failure(errno.ENOTDIR, where)
         self.working_directory = os.path.normpath(where)
 
     fchdir = chdir
+
+    def pathconf(self, path: Any, name: Any) -> int:
+        """As `os.pathconf`."""
+        if not isinstance(path, int):
+            self.stat(path)
+        if isinstance(name, str) and name not in os.pathconf_names:
+            raise ValueError("unrecognized configuration name")
+        number = os.pathconf_names[name] if isinstance(name, str) else name
+        return next((limit for one, limit in _LIMITS.items() if os.pathconf_names.get(one) == number), -1)
+
+    fpathconf = pathconf
+
+    def umask(self, mask: int, /) -> int:
+        """As `os.umask`."""
+        before, self.mask = self.mask, mask & 0o777
+        return before
 
     # Changing.
 
@@ -308,7 +343,7 @@ class NodeFiles(FileCalls):
         if self.is_real(where) and os.path.isdir(where):
             raise failure(errno.EEXIST, where)  # so that ``exist_ok`` is no error
         self._change("mkdir", self.disk.file_system.mkdir, where)
-        permissions = mode & 0o7777 & ~_UMASK
+        permissions = mode & 0o7777 & ~self.mask
         if permissions != 0o755:
             self.disk.file_system.permissions[self.disk.file_system.existing(where).inode] = permissions
 
@@ -360,13 +395,20 @@ class NodeFiles(FileCalls):
         dir_fd: int | None = None,
         follow_symlinks: bool = True,
     ) -> None:
-        """As `os.utime`; the time of the last use is not kept."""
+        """As `os.utime`. The time of the last use is what was set here last, whatever reads the file."""
         if times is not None and ns is not None:
             raise ValueError("utime: you may specify either 'times' or 'ns' but not both")
-        moment = ns[1] if ns is not None else time.time_ns() if times is None else int(times[1] * 1e9)
+        for name, pair in (("times", times), ("ns", ns)):
+            if pair is not None and not (isinstance(pair, tuple) and len(pair) == 2):
+                raise TypeError(
+                    f"utime: {name!r} must be {'either ' * (name == 'times')}a tuple of two ints"
+                    f"{' or None' * (name == 'times')}"
+                )
+        used, moment = ns or (map(_nanoseconds, times) if times is not None else [time.time_ns()] * 2)
 
         def change(where: str) -> None:
-            self.disk.file_system.modified[self.disk.file_system.existing(where).inode] = moment
+            inode = self.disk.file_system.existing(where).inode
+            self.disk.file_system.used[inode], self.disk.file_system.modified[inode] = used, moment
 
         where = self.descriptors.opened(path).name if isinstance(path, int) else self.absolute(path, dir_fd)
         self._change("utime", change, where)
@@ -397,7 +439,9 @@ class NodeFiles(FileCalls):
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
 
-_UMASK = 0o022
+def _nanoseconds(seconds: float) -> int:
+    whole = math.floor(seconds)
+    return whole * 10**9 + math.floor((seconds - whole) * 1e9)
 
 
 def _without_links(number: int, path: str, path2: str | None = None) -> OSError:

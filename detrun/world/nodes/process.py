@@ -45,6 +45,7 @@ class Process:
         is_driver: it is the code that opened the world; it cannot be killed or paused.
         has_real_files: its files are those of the real machine: it is the driver, or the driver has started it.
         has_session: it leads a group of processes: it is the first of its machine, or was started in a new session.
+        niceness: of `os.nice`.
         context: what its tasks inherit, this process among it; deleted at the end.
         pid: its number on its machine; 0 for the driver, which has that of the real process.
         children: processes that it has started, by number, until their status is collected (`detrun.world.processes`).
@@ -66,6 +67,7 @@ class Process:
         self.network = network
         self.is_driver = self.has_real_files = is_driver
         self.has_session = True
+        self.niceness = 0
         self.context = copy_context()
         self.context.run(process_here.set, self)
         self.sockets: dict[Socket, None] = {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import signal
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
@@ -79,6 +80,14 @@ class DriverCalls:
     def wait(self) -> tuple[int, int]:
         """As `os.wait`."""
         return self.waitpid(-1, 0)
+
+    def wait3(self, options: int) -> tuple[int, int, Any]:
+        """As `os.wait3`; a child has used no time of a processor and no memory that is counted."""
+        return self.wait4(-1, options)
+
+    def wait4(self, pid: int, options: int) -> tuple[int, int, Any]:
+        """As `os.wait4`, likewise."""
+        return *self.waitpid(pid, options), resource.struct_rusage((0.0, 0.0, *[0] * 14))
 
     def waitid(self, idtype: int, ident: int, options: int, /) -> Any:
         """As `os.waitid`, of one process or of any."""
@@ -235,6 +244,62 @@ class NodeCalls(SignalWaits, DriverCalls):
         """As `os.getppid`: nothing is above the first process."""
         return 0
 
+    def _exit(self, status: int) -> NoReturn:
+        """As `os._exit`: the process ends, and what it had not flushed is lost."""
+        self._end_process(status)
+        self._vanish_if_dead()
+        raise SystemExit(status)
+
+    def _end_process(self, status: int) -> None:
+        self.process.die(0)
+
+    def abort(self) -> NoReturn:
+        """As `os.abort`: SIGABRT ends the process, whatever handles it."""
+        self.process.die(int(signal.SIGABRT))
+        self._vanish_if_dead()
+        raise SystemExit(-signal.SIGABRT)
+
+    def getpgrp(self) -> int:
+        """As `os.getpgrp`."""
+        return self.getpgid(self.process.pid)
+
+    def getsid(self, pid: int, /) -> int:
+        """As `os.getsid`: sessions and groups of processes are one."""
+        return self.getpgid(pid or self.process.pid)
+
+    def setsid(self) -> int:
+        """As `os.setsid`.
+
+        Raises:
+            PermissionError: it leads a session already.
+        """
+        if self.process.has_session:
+            raise os_error(errno.EPERM)
+        self.process.has_session = True
+        return self.getpid()
+
+    def setpgrp(self) -> None:
+        """As `os.setpgrp`."""
+        self.process.has_session = True
+
+    def setpgid(self, pid: int, pgrp: int, /) -> None:
+        """As `os.setpgid`, of a process that begins a group of its own.
+
+        Raises:
+            OSError: ESRCH, there is no such process; EPERM, it would join the group of another.
+        """
+        target = self._process(pid or self.process.pid)
+        if target is None:
+            raise os_error(errno.ESRCH)
+        if pgrp not in (0, target.pid, _leader_of(target).pid):
+            raise os_error(errno.EPERM)
+        target.has_session = target.has_session or pgrp in (0, target.pid)
+
+    def nice(self, increment: int, /) -> int:
+        """As `os.nice`: kept, and without effect, since computing takes no time."""
+        self.process.niceness = max(-20, min(19, self.process.niceness + increment))
+        return int(self.process.niceness)
+
     def _process(self, pid: int) -> Any:
         first = self.process.node.process
         if first is not None and not first.is_driver and pid == first.pid:
@@ -368,11 +433,8 @@ class ChildCalls(NodeCalls):
     def unsetenv(self, name: Any, /) -> None:
         """Nothing: variables are kept in ``os.environ``."""
 
-    def _exit(self, status: int) -> NoReturn:
-        """As `os._exit`."""
+    def _end_process(self, status: int) -> None:
         self.process.exit((status & 0xFF) << 8)
-        self._vanish_if_dead()
-        raise SystemExit(status)
 
     def register(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """As `atexit.register`."""

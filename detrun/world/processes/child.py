@@ -49,6 +49,7 @@ class ChildProcess(Process):
         self.status: int | None = None
         self.at_exit: list[tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]] = []
         self.has_session = False
+        self.niceness = parent.niceness
         self.signals = SignalsOfProcess(self)
         self._thread: Any = None
         parent.children[self.pid] = self

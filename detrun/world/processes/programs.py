@@ -73,17 +73,21 @@ def program_of(words: Sequence[str], executable: str, stand_ins: Mapping[str, An
 def _python(words: list[str]) -> StartedProgram:
     rest, is_unbuffered = words[1:], False
     while rest and rest[0].startswith("-") and rest[0] != "-":
-        flag = rest.pop(0)
-        if flag.startswith(("-c", "-m")):
-            target = flag[2:] or (rest.pop(0) if rest else _refuse_line(words))
-            if flag.startswith("-c"):
-                return _of_text(target, rest, is_unbuffered)
-            return _of_module(target, rest, is_unbuffered)
-        if flag in ("-W", "-X") and rest:
-            rest.pop(0)
-        elif not flag.startswith(("-W", "-X")) and not set(flag[1:]) <= _FLAGS_WITHOUT_MEANING:
+        group = rest.pop(0)
+        if group in ("-V", "--version"):
+            return StartedProgram(f"python {group}", [group], False, False, _print_version)
+        flags = group[1:]
+        taking = next((letter for letter in flags if letter in "cmWX"), "")  # the rest of the word, or the next one
+        flags, _, target = flags.partition(taking) if taking else (flags, "", "")
+        if not set(flags) <= _FLAGS_WITHOUT_MEANING:
             _refuse_line(words)
-        is_unbuffered = is_unbuffered or "u" in flag
+        is_unbuffered = is_unbuffered or "u" in flags
+        if taking:
+            target = target or (rest.pop(0) if rest else _refuse_line(words))
+        if taking == "c":
+            return _of_text(target, rest, is_unbuffered)
+        if taking == "m":
+            return _of_module(target, rest, is_unbuffered)
     if not rest or rest[0] == "-":
         return StartedProgram("python", ["-", *rest[1:]], True, is_unbuffered, _run_standard_input)
     return _of_script(rest, is_unbuffered)
@@ -106,6 +110,10 @@ def _of_text(text: str, rest: list[str], is_unbuffered: bool) -> StartedProgram:
     return StartedProgram("python -c", ["-c", *rest], True, is_unbuffered, run)
 
 
+def _print_version(_: ModuleType) -> None:
+    print(f"Python {sys.version.split()[0]}")
+
+
 def _run_standard_input(module: ModuleType) -> None:
     exec(compile(sys.stdin.read(), "<stdin>", "exec", dont_inherit=True), vars(module))
 
@@ -114,8 +122,9 @@ def _of_script(rest: list[str], is_unbuffered: bool) -> StartedProgram:
     given = rest[0]
 
     def run(module: ModuleType) -> None:
-        module.__file__ = given
-        exec(_script(given), vars(module))
+        code = _script(given)
+        module.__file__ = code.co_filename
+        exec(code, vars(module))
 
     return StartedProgram(os.path.basename(given), list(rest), False, is_unbuffered, run)
 
@@ -136,15 +145,20 @@ def _text_of(path: str) -> tuple[bytes, str]:
     """The text of a script, and the name that its code has: of the real file where it is one."""
     files = files_here()
     if files is None or files.on_disk(path):
-        with open(path, "rb") as file:
+        where = os.path.abspath(path)
+        if os.path.isdir(where):
+            where = os.path.join(where, "__main__.py")
+        with open(where, "rb") as file:
             text = file.read()
         if files is None:
-            sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
-        return text, path
+            sys.path.insert(0, os.path.dirname(where))
+        return text, where
     # On a node a relative path means the folder in which the run was started, too.
     where = os.path.normpath(os.path.join(files.host.started_in, path))
     if not files.host.covers(where):
         raise os_error(errno.ENOENT)
+    if os.path.isdir(where):
+        where = os.path.join(where, "__main__.py")
     sys.path.insert(0, os.path.dirname(where))
     with allowed(), original_open()(where, "rb") as file:
         return file.read(), where

@@ -15,6 +15,7 @@ from typing import Any
 
 from detrun.world.disk.file_system import failure
 from detrun.world.files.files_of_code import files_here
+from detrun.world.files.given_paths import name_as_given
 from detrun.world.processes import steps
 from detrun.world.processes.child import ChildProcess
 from detrun.world.processes.end_calls import PipeCalls
@@ -57,7 +58,7 @@ def start_child(
     child = ChildProcess(parent, program)
     child.has_session = bool(session) or group == 0
     try:
-        _take_directory(child, parent, cwd)
+        _take_directory(child, parent, cwd, rest[14])
         for number in fds_to_keep:
             calls = calls_of(parent, number)
             if isinstance(calls, SocketCalls):
@@ -81,8 +82,8 @@ def start_child(
     return child.pid
 
 
-def _take_directory(child: ChildProcess, parent: Any, cwd: Any) -> None:
-    """The working directory of the child: the parent's, or ``cwd`` from there."""
+def _take_directory(child: ChildProcess, parent: Any, cwd: Any, umask: int) -> None:
+    """The working directory of the child: the parent's, or ``cwd`` from there; and its mask, the parent's where -1."""
     files = files_here()
     if files is None:
         if cwd is not None and os.path.realpath(cwd) != os.getcwd():
@@ -90,12 +91,16 @@ def _take_directory(child: ChildProcess, parent: Any, cwd: Any) -> None:
         return
     own = child.context.run(files_here)
     assert own is not None
-    own.working_directory = files.working_directory
+    own.working_directory, own.mask = files.working_directory, files.mask if umask == -1 else umask & 0o777
     if cwd is not None:
         where = files.absolute(cwd)
         if files.is_real(where):
             raise failure(errno.EACCES, where)
-        own.chdir(cwd)
+        try:
+            own.chdir(cwd)
+        except OSError as error:
+            name_as_given(error, "chdir", (cwd,), {})
+            raise
 
 
 def _stream(child: ChildProcess, parent: Any, place: int, number: int) -> Any:

@@ -110,10 +110,17 @@ def _closerange(fd_low: int, fd_high: int, /) -> None:
         _OS.originals["closerange"](fd_low, fd_high)
 
 
+def _umask(mask: int, /) -> int:
+    """As `os.umask`, of a node's process where its code calls."""
+    files = None if files_here is None else files_here()
+    return int(_OS.originals["umask"](mask) if files is None else files.umask(mask))
+
+
 _BUILTINS = ReplacedNames(builtins, {"open": update_wrapper(_open, open)}, may_stay=True)
 _IO = ReplacedNames(io, {"open": _open}, may_stay=True)
 _CALLS = {name: _by_caller(name) for name in FILE_CALLS if name in vars(os)}
 _CALLS["closerange"] = update_wrapper(_closerange, os.closerange)
+_CALLS["umask"] = update_wrapper(_umask, os.umask)
 _OS = ReplacedNames(os, _CALLS, may_stay=True)
 # Of `fcntl`, and what they are called here: the last is another than that of `os`.
 _CONTROL = {"fcntl": "fcntl", "ioctl": "ioctl", "flock": "flock", "lockf": "record_lock"}

@@ -23,7 +23,8 @@ from detrun_scheduler.environment.replaced_names import ReplacedNames, ReplacedT
 
 PROCESS_CALLS = (
     *("_exit", "getpgid", "getpid", "getppid", "kill", "killpg", "pidfd_open", "pipe", "pipe2", "putenv", "unsetenv"),
-    *("wait", "wait3", "wait4", "waitid", "waitpid"),
+    *("wait", "wait3", "wait4", "waitid", "waitpid", "abort", "getpgrp", "getsid", "setpgid", "setpgrp", "setsid"),
+    "nice",
 )
 SIGNAL_CALLS = (
     "getitimer",

@@ -380,3 +380,35 @@ def test_a_task_and_the_driver_wait_for_descriptors_of_processes() -> None:
             return trio.current_time(), child.wait()
 
     assert detrun.record(main).result == (7, 0)
+
+
+@pytest.mark.parametrize("end", [lambda: os._exit(3), lambda: os.abort()])
+def test_a_program_that_ends_at_once_takes_its_node_with_it_and_not_the_run(end: Callable[[], object]) -> None:
+    seen: list[str] = []
+
+    def in_a_thread() -> None:
+        threading.Thread(target=lambda: (time.sleep(2), seen.append("thread goes on"))).start()
+        try:
+            end()
+        finally:
+            seen.append("cleaned up")
+
+    async def in_asyncio() -> None:
+        await asyncio.sleep(1)
+        end()
+        seen.append("asyncio goes on")
+
+    async def in_trio() -> None:
+        await trio.sleep(1)
+        end()
+        seen.append("trio goes on")
+
+    async def main() -> list[Any]:
+        async with detrun.World() as world:
+            for name, program in (("a", in_a_thread), ("b", in_asyncio), ("c", in_trio)):
+                world.node(name).start(program)
+            await trio.sleep(5)
+            return [world.node(name).process for name in "abc"]
+
+    assert detrun.record(main).result == [None] * 3
+    assert seen == []

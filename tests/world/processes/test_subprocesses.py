@@ -48,6 +48,7 @@ def test_a_child_has_its_own_arguments_environment_directory_and_standard_stream
         ("1 / 0", 1),
         ("raise KeyboardInterrupt", -2),
         ("import os; os._exit(4)", 4),
+        ("import os; os.abort()", -6),
         ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", -9),
         ("import sys; sys.stdout.close(); sys.exit(5)", 5),
         ("import sys; sys.stderr = None; 1 / 0", 1),
@@ -115,6 +116,66 @@ def test_scripts_and_modules_run_as_main_and_share_no_module_of_the_program() ->
     found = on_a_node(program, host_files=[SCRIPTS])
     assert found == ["1\n", "2\n", "__main__ /on_disk.py ['/on_disk.py', 'y']\n", '{"a":1}\n']
     assert "tally" not in sys.modules
+
+
+def test_command_lines_of_python_mean_what_they_mean_to_the_interpreter(tmp_path: Path) -> None:
+    def run() -> list[Any]:
+        os.mkdir("package")
+        Path("package/__main__.py").write_text("print('folder', __file__ == os.path.abspath(__file__))".join(IMPORTED))
+        Path("script.py").write_text("print(os.path.isabs(__file__), sys.argv, __name__)".join(IMPORTED))
+        lines = [
+            ["-uBc", "print(1)"],
+            ["-usc", "import sys; print(sys.argv)", "-c"],
+            ["-um", "json.tool", "--compact"],
+            ["-mjson.tool", "--compact"],
+            ["-V"],
+            ["-sW", "ignore", "-c", "print(2)"],
+            ["package"],
+            ["script.py", "x"],
+            ["gone.py"],
+        ]
+        found = []
+        for words in lines:
+            done = subprocess.run([PYTHON, *words], input="[1]", check=False, capture_output=True, text=True)
+            found.append((done.returncode, done.stdout))
+        with pytest.raises(FileNotFoundError) as caught:
+            subprocess.run([PYTHON, "-V"], check=True, cwd="nowhere")
+        return [*found, str(caught.value)]
+
+    before = os.getcwd()
+    os.chdir(tmp_path)
+    try:
+        real = run()
+    finally:
+        os.chdir(before)
+    assert on_a_node(run) == real
+
+
+IMPORTED = ("import os, sys\n", "\n")
+
+
+def test_wait3_and_wait4_tell_how_a_child_has_ended_and_of_no_use_of_a_processor() -> None:
+    def program() -> list[Any]:
+        found = []
+        for wait in (lambda pid: os.wait4(pid, 0), lambda _: os.wait3(0)):
+            child = subprocess.Popen([PYTHON, "-c", "raise SystemExit(3)"])
+            pid, status, used = wait(child.pid)
+            found.append((pid == child.pid, os.waitstatus_to_exitcode(status), used.ru_utime))
+        return found
+
+    assert on_a_node(program) == [(True, 3, 0.0)] * 2
+
+
+def test_sessions_groups_and_niceness_are_those_of_the_simulated_process() -> None:
+    def program() -> list[Any]:
+        with pytest.raises(PermissionError):
+            os.setsid()  # it leads one
+        code = "import os; print(os.getpgrp(), os.setsid() == os.getpid() == os.getsid(0) == os.getpgrp(), os.nice(3))"
+        return [os.nice(5), shown("-c", code), os.nice(0)]
+
+    before = os.getsid(0), os.getpgrp(), os.nice(0)
+    assert on_a_node(program) == [5, "1 True 8\n", 5]
+    assert (os.getsid(0), os.getpgrp(), os.nice(0)) == before
 
 
 def test_a_module_of_the_program_that_takes_the_place_of_another_stays_in_its_child() -> None:
