@@ -15,6 +15,7 @@ those of ``sqliteDefaultBusyCallback`` in SQLite's main.c.
 
 from __future__ import annotations
 
+import _thread
 import re
 import sys
 import time
@@ -63,8 +64,23 @@ def _made(call: Callable[..., Any], *arguments: Any) -> Any:
     return call(*arguments) if on_disk is None else on_disk(call, arguments)
 
 
+def _check_thread(connection: Any) -> None:
+    """Refuse the calls of another thread, as ``sqlite3`` does, which knows threads by the operating system's.
+
+    Raises:
+        ProgrammingError: the connection was made for one thread, and this is another.
+    """
+    own = connection.detrun_thread
+    if own is not None and own != (here := _thread.get_ident()):
+        raise sys.modules["sqlite3"].ProgrammingError(
+            "SQLite objects created in a thread can only be used in that same thread. The object was created in thread "
+            f"id {own} and this is thread id {here}."
+        )
+
+
 def _waiting(connection: Any, call: Callable[..., Any], *arguments: Any) -> Any:
     """Make a call of ``sqlite3``, again and again while the database is locked by another connection."""
+    _check_thread(connection)
     pauses: Iterator[float] | None = None
     waited = 0.0
     while True:
@@ -107,17 +123,21 @@ def _cursor_class(kind: Any) -> Any:
 
         def fetchone(self) -> Any:
             """As the original."""
+            _check_thread(self.connection)
             return _made(super().fetchone)
 
         def fetchmany(self, *size: Any, **named: Any) -> Any:
             """As the original."""
+            _check_thread(self.connection)
             return _made(partial(super().fetchmany, *size, **named))
 
         def fetchall(self) -> Any:
             """As the original."""
+            _check_thread(self.connection)
             return _made(super().fetchall)
 
         def __next__(self) -> Any:
+            _check_thread(self.connection)
             return _made(super().__next__)
 
     return _named_as(Cursor, kind)
@@ -127,9 +147,11 @@ def _cursor_class(kind: Any) -> Any:
 def _connection_class(kind: Any, plain_cursor: Any) -> Any:
     class Connection(kind):  # type: ignore[misc]  # as above
         detrun_timeout = _DEFAULT_TIMEOUT
+        detrun_thread: int | None = None  # the one that may use it; None for all
 
         def cursor(self, factory: Any = plain_cursor) -> Any:
             """As the original, of a class whose calls wait."""
+            _check_thread(self)
             return super().cursor(_cursor_class(factory) if isinstance(factory, type) else factory)
 
         # In C these three make a cursor without asking `cursor`.
@@ -211,6 +233,8 @@ def _connect(database: Any, *arguments: Any, **options: Any) -> Any:
         with hidden_state.allowed():
             connection = on_disk(partial(connect, database, **options), arguments)
     connection.detrun_timeout = float(timeout)
+    if arguments[3] if len(arguments) > 3 else options.get("check_same_thread", True):
+        connection.detrun_thread = _thread.get_ident()
     return connection
 
 

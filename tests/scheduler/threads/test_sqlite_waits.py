@@ -242,3 +242,29 @@ def test_a_program_that_imports_sqlite3_inside_the_run_waits_as_well(
         assert outside.execute("SELECT 1").fetchone() == (1,)
     fresh: Any = sys.modules["sqlite3"]
     assert fresh.connect is not kept
+
+
+def test_a_connection_refuses_other_threads_than_its_own_as_in_life(database: str) -> None:
+    def program() -> list[str]:
+        found: list[str] = []
+        own = sqlite3.connect(database)
+        shared = sqlite3.connect(database, check_same_thread=False)
+        rows = own.execute("select n from t")
+
+        def other() -> None:
+            calls = [own.cursor, own.commit, own.rollback, rows.fetchone, rows.fetchall, rows.fetchmany, own.close]
+            for call in (*calls, lambda: next(rows), lambda: own.execute("select 1")):
+                try:
+                    call()
+                except sqlite3.ProgrammingError as error:
+                    found.append(str(error).partition(" The object")[0])
+            found.append(str(shared.execute("select n from t").fetchone()))
+
+        together(other)
+        own.close()
+        shared.close()
+        return found
+
+    real = program()
+    assert detrun.record(program).result == real
+    assert len(set(real)) == 2
