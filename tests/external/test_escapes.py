@@ -14,9 +14,11 @@ import asyncio
 import calendar
 import concurrent.futures
 import ctypes
+import ctypes.util
 import datetime
 import email.generator
 import email.utils
+import faulthandler
 import fcntl
 import getpass
 import glob
@@ -26,15 +28,19 @@ import http.cookiejar
 import io
 import json
 import linecache
+import locale
 import logging
 import mmap
 import multiprocessing
 import multiprocessing.pool
+import multiprocessing.shared_memory
+import multiprocessing.sharedctypes
 import os
 import pathlib
 import pickle
 import platform
 import pty
+import pwd
 import queue
 import random
 import resource
@@ -50,6 +56,7 @@ import sqlite3
 import ssl
 import subprocess
 import sys
+import syslog
 import tarfile
 import tempfile
 import threading
@@ -286,6 +293,24 @@ REFUSED: Probes = {
     "signal.sigwaitinfo": lambda: signal.sigwaitinfo([signal.SIGUSR1]),
     "signal.sigtimedwait": lambda: signal.sigtimedwait([signal.SIGUSR1], 0.1),
     "time.pthread_getcpuclockid": lambda: time.pthread_getcpuclockid(threading.get_ident()),
+    "time.clock_settime": lambda: time.clock_settime(time.CLOCK_REALTIME, 0),
+    "time.clock_settime_ns": lambda: time.clock_settime_ns(time.CLOCK_REALTIME, 0),
+    "os.setuid": lambda: os.setuid(os.getuid()),
+    "os.seteuid": lambda: os.seteuid(os.geteuid()),
+    "os.setresgid": lambda: os.setresgid(-1, -1, -1),
+    "os.setgroups": lambda: os.setgroups(os.getgroups()),
+    "os.initgroups": lambda: os.initgroups("root", 0),
+    "os.chroot": lambda: os.chroot("/"),
+    "os.setpriority": lambda: os.setpriority(os.PRIO_PROCESS, 0, os.getpriority(os.PRIO_PROCESS, 0)),
+    "os.sched_setaffinity": lambda: os.sched_setaffinity(0, os.sched_getaffinity(0)),
+    "os.sched_setscheduler": lambda: os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0)),
+    "os.tcsetpgrp": lambda: os.tcsetpgrp(0, os.getpgrp()),
+    "resource.setrlimit": lambda: resource.setrlimit(resource.RLIMIT_CORE, resource.getrlimit(resource.RLIMIT_CORE)),
+    "resource.prlimit": lambda: resource.prlimit(0, resource.RLIMIT_CORE),
+    "SharedMemory": lambda: multiprocessing.shared_memory.SharedMemory(create=True, size=8),
+    "syslog.syslog": lambda: syslog.syslog(""),
+    "multiprocessing.Manager": lambda: multiprocessing.get_context("spawn").Manager(),
+    "multiprocessing.Pool": lambda: multiprocessing.get_context("spawn").Pool(1),
     "_socket.socket": lambda: _socket.socket(),
     "_socket.getaddrinfo": lambda: _socket.getaddrinfo("example.com", 80),
     "open of /dev/urandom": lambda: Path("/dev/urandom").read_bytes(),
@@ -328,6 +353,17 @@ ESCAPES: dict[str, tuple[Callable[[], Any], str]] = {
     "hash of an object": (lambda: hash(object()), "default `hash()`"),
     "real files": (lambda: Path(__file__).read_text(), "files, directories, databases"),
     "real directories": (lambda: os.listdir(DOCS), "os.listdir"),
+    "the user's groups": (os.getgroups, "user"),
+    "limits of the process": (lambda: resource.getrlimit(resource.RLIMIT_NOFILE), "resource.getrlimit"),
+    "os.sysconf": (lambda: os.sysconf("SC_AVPHYS_PAGES"), "os.sysconf"),
+    "os.memfd_create": (lambda: os.memfd_create("x"), "os.memfd_create"),
+    "locale": (lambda: locale.setlocale(locale.LC_ALL), "locale.setlocale"),
+    "faulthandler": (
+        lambda: faulthandler.dump_traceback_later(1_000) or faulthandler.cancel_dump_traceback_later(),
+        "faulthandler.dump_traceback_later",
+    ),
+    "pwd": (lambda: pwd.getpwuid(os.getuid()), "`pwd`"),
+    "ssl's trusted certificates": (lambda: ssl.create_default_context().get_ca_certs(), "ssl.create_default_context"),
     "signals from outside": (lambda: signal.getsignal(signal.SIGTERM), "signals from other processes"),
     "sys.stdin": (lambda: sys.stdin, "sys.stdin"),
 }
@@ -374,6 +410,31 @@ ON_NODES_CONTROLLED: Probes = {
     "platform.node on a node": lambda: platform.node(),
     "socket.gethostname on a node": lambda: socket.gethostname(),
     "io.open_code": lambda: error_of(lambda: io.open_code("/etc/passwd"), FileNotFoundError),  # noqa: SIM115
+    "os.setxattr": lambda: error_of(lambda: os.setxattr("/log", "user.x", b"x"), OSError),
+    "os.umask": lambda: (os.umask(0o077), os.umask(0o022)),
+    "os.setsid": lambda: error_of(lambda: os.setsid(), PermissionError),
+    "os.getsid": lambda: (os.getsid(0), os.getpgrp(), os.getpgid(0)),
+    "os.setpgrp": lambda: os.setpgrp() or os.setpgid(0, 0),
+    "os.nice": lambda: os.nice(1),
+    "os.kill of all others": lambda: os.kill(-1, 0),
+    "os.kill of the group": lambda: os.kill(0, 0),
+    "os.abort of a child": lambda: subprocess.run([sys.executable, "-c", "import os; os.abort()"]).returncode,
+    "os._exit of a child": lambda: subprocess.run([sys.executable, "-c", "import os; os._exit(3)"]).returncode,
+    "os.wait3": lambda: error_of(lambda: os.wait3(0), ChildProcessError),
+    "os.wait4": lambda: error_of(lambda: os.wait4(-1, 0), ChildProcessError),
+    "os.pathconf": lambda: os.pathconf("/", "PC_NAME_MAX"),
+    "os.splice": lambda: error_of(lambda: os.splice(os.open("/log", os.O_RDONLY), os.pipe()[1], 5), OSError),
+    "multiprocessing.Value": lambda: multiprocessing.get_context("spawn").Value("i", 3).value,
+    "multiprocessing.RawArray": lambda: multiprocessing.sharedctypes.RawArray("i", 2)[:],
+    "multiprocessing.Pipe": lambda: [one.close() for one in multiprocessing.Pipe()],
+    "ctypes.util.find_library": lambda: ctypes.util.find_library("nothing of this name"),
+    "platform.processor": lambda: platform.processor(),
+    "a raw socket": lambda: error_of(lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, 1), OSError),
+    "a netlink socket": lambda: error_of(lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW), OSError),
+    "a packet socket": lambda: error_of(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW), OSError),
+    "the clock of a process": lambda: time.clock_gettime((~os.getpid() << 3) | 2),
+    "files of /proc": lambda: error_of(lambda: open("/proc/self/status"), FileNotFoundError),  # noqa: SIM115
+    "files of /dev/shm": lambda: error_of(lambda: open("/dev/shm/x", "w"), FileNotFoundError),  # noqa: SIM115
     "os.link": lambda: error_of(lambda: os.link("/log", "/hard"), PermissionError),
     "os.symlink": lambda: error_of(lambda: os.symlink("/log", "/soft"), PermissionError),
     # Processes, pipes, signals, locks of files.
@@ -421,7 +482,6 @@ ON_NODES_REFUSED: Probes = {
     "numpy.memmap": lambda: numpy.memmap("/log", mode="w+", shape=1),
     "os.mkfifo": lambda: os.mkfifo("/fifo"),
     "os.mknod": lambda: os.mknod("/node"),
-    "os.setxattr": lambda: os.setxattr("/log", "user.x", b"x"),
     "a package's file": lambda: Path(os.__file__).write_text(""),
     "open of /dev/urandom on a node": lambda: Path("/dev/urandom").read_bytes(),
 }

@@ -8,6 +8,7 @@ which would open a path in C++. Code of the driver means real files.
 from __future__ import annotations
 
 import io
+import mmap
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -105,6 +106,20 @@ def _writer_of_torch(name_or_buffer: Any) -> Any:
     return Writer(files.builtin_open(name_or_buffer, "wb"))
 
 
+class _AnonymousArena:
+    """Memory for `multiprocessing.Value` and `Array` in the code of a node, which lies in no file."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self.fd = size, -1
+        self.buffer = mmap.mmap(-1, size)
+
+
+def _arena(size: int, fd: int = -1) -> Any:
+    if files_here() is None:
+        return _ARENAS.originals["Arena"](size, fd)
+    return _AnonymousArena(size)
+
+
 def _sqlite_location(database: Any, is_uri: bool) -> str | None:
     files = files_here()
     return None if files is None else _sqlite().location(files, database, is_uri)
@@ -132,8 +147,28 @@ def _sqlite_files() -> Any:
     return None if files is None else files.sqlite
 
 
+@cache
+def _tls_files() -> Any:
+    from detrun.world.files import tls_files
+
+    return tls_files
+
+
 _NUMPY = "numpy.lib._datasource"
 _TEMPFILE = ReplacedNames(tempfile, {"_gettempdir": _temporary_directory, "_get_candidate_names": _candidate_names})
+
+
+class _Processor:
+    """What ``platform`` asks for the name of the processor: a program, once in a process of the operating system."""
+
+    @staticmethod
+    def get() -> str:
+        """Unknown, as most systems say."""
+        return ""
+
+
+_PLATFORM = ReplacedAtImport("platform", {"_Processor": _Processor})
+_ARENAS = ReplacedAtImport("multiprocessing.heap", {"Arena": _arena})
 _TORCH = ReplacedAtImport("torch.serialization", {"_open_zipfile_writer": _writer_of_torch})
 
 
@@ -146,6 +181,10 @@ def install(services: Services, host: HostFiles) -> None:
     _open, _host = services, host
     _TEMPFILE.install()
     _TORCH.install()
+    _ARENAS.install()
+    _PLATFORM.install()
+    if "ssl" in sys.modules:
+        _tls_files().install()
     sqlite_waits.lead_to(_call_sqlite, _sqlite_location)
     # numpy's readers of text keep `open` in a dictionary; the run's is the real one outside nodes.
     openers = getattr(getattr(sys.modules.get(_NUMPY), "_file_openers", None), "_file_openers", None)
@@ -161,5 +200,9 @@ def restore(services: Services) -> None:
         _open = None
         file_names.lead_to(None)
         sqlite_waits.lead_to(None)
+        if "ssl" in sys.modules:
+            _tls_files().restore()
+        _PLATFORM.restore()
+        _ARENAS.restore()
         _TORCH.restore()
         _TEMPFILE.restore()

@@ -429,9 +429,11 @@ class NodeFiles(FileCalls):
 
     lchown = chown
 
-    def getxattr(self, path: Any, attribute: Any, *, follow_symlinks: bool = True) -> bytes:
-        """As `os.getxattr`: there is none of that name."""
+    def getxattr(self, path: Any, *arguments: Any, **named: Any) -> Any:
+        """As `os.getxattr`, `setxattr` and `removexattr` where a file system has no such attributes: ENOTSUP."""
         raise _without_links(errno.ENOTSUP, str(path))
+
+    setxattr = removexattr = getxattr
 
     def __getattr__(self, name: str) -> Any:
         if name in file_names.FILE_CALLS:

@@ -244,6 +244,17 @@ class NodeCalls(SignalWaits, DriverCalls):
         """As `os.getppid`: nothing is above the first process."""
         return 0
 
+    def kill(self, pid: int, number: int, /) -> None:
+        """As `os.kill`; 0 is the group of the process, -1 all others, and what is below it another group."""
+        if pid > 0:
+            super().kill(pid, number)
+        elif pid == -1:
+            schedule_point()
+            _check_signal(number)
+            self._send(number, [one for one in self.process.node.processes.values() if one is not self.process])
+        else:
+            self.killpg(-pid or self.getpgrp(), number)
+
     def _exit(self, status: int) -> NoReturn:
         """As `os._exit`: the process ends, and what it had not flushed is lost."""
         self._end_process(status)

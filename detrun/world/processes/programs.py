@@ -31,6 +31,7 @@ _REFUSED = (
     "give other programs a stand-in, by World(programs={{{name!r}: function}}), or run it outside and pass in what it "
     "printed"
 )
+_ASKED_IN_VAIN = ("ldconfig",)  # `ctypes.util.find_library` goes on without it
 _MULTIPROCESSING = (
     "processes of multiprocessing are not simulated; use subprocess with a script of Python's, threads, or "
     "multiprocessing.pool.ThreadPool"
@@ -63,11 +64,21 @@ def program_of(words: Sequence[str], executable: str, stand_ins: Mapping[str, An
         HiddenStateError: a run cannot have it.
     """
     name = os.path.basename(executable)
-    if name in stand_ins:
-        return StartedProgram(name, list(words), False, False, lambda _: stand_ins[name](list(words[1:])))
+    stand_in = stand_ins.get(name, _uname if name == "uname" else None)
+    if stand_in is not None:
+        return StartedProgram(name, list(words), False, False, lambda _: stand_in(list(words[1:])))
+    if name in _ASKED_IN_VAIN:
+        raise os_error(errno.ENOENT)
     if executable != sys.executable and not _PYTHON.fullmatch(name):
         refuse(f"starting {name!r}", _REFUSED.format(name=name))
     return _python(list(words))
+
+
+def _uname(words: list[str]) -> None:
+    """The program that ``platform`` asks, and the libraries that ask ``platform`` for what they print."""
+    fields = dict(zip("snrvm", os.uname(), strict=True))
+    letters = "".join(words).replace("-", "") or "s"
+    print(" ".join(fields.get(letter, "unknown") for letter in ("snrvm" if "a" in letters else letters)))
 
 
 def _python(words: list[str]) -> StartedProgram:

@@ -67,6 +67,11 @@ _LOCKED = "a simulated disk has no mapped memory, and C code does not know its d
 DEVICE = "it gives other bytes every time; os.urandom reads a stream of the run"
 _SLEEP = "this is the real sleep, imported by name before the run; call time.sleep or, in a task, await trio.sleep"
 
+_REAL_PROCESS = "it changes the real process, and goes on after the run; do it before the run"
+_REAL_CLOCK = "it would set the clock of the machine; a node's clock is stepped by node.clock"
+_SHARED_MEMORY = "it is memory of the operating system, which outlives the run; threads of a run share all memory"
+_SYSTEM_LOG = "it writes to the log of the machine; use logging with a file or a stream"
+
 # Audit event -> (what to call it, which argument to show, the way out). A negative index shows no argument.
 _WATCHED: dict[str, tuple[str, int, str]] = {
     "socket.__new__": ("socket.socket", -1, _SOCKET),
@@ -91,6 +96,7 @@ _WATCHED: dict[str, tuple[str, int, str]] = {
     "os.kill": ("os.kill of", 0, _FOREIGN),
     "os.killpg": ("os.killpg of", 0, _FOREIGN),
     "webbrowser.open": ("webbrowser.open of", 0, PROCESS),
+    "syslog.syslog": ("syslog.syslog", -1, _SYSTEM_LOG),
     "_thread.start_new_thread": ("starting a thread", -1, _THREAD),
     "_thread.start_joinable_thread": ("starting a thread", -1, _THREAD),
     "builtins.input": ("input", 0, _PROMPT),
@@ -221,13 +227,32 @@ _REFUSED: dict[ModuleType, dict[str, tuple[str, str]]] = {
         },
         "pthread_kill": ("signal.pthread_kill", _IDENT),
     },
-    time: {"pthread_getcpuclockid": ("time.pthread_getcpuclockid", _IDENT)},
+    time: {
+        "pthread_getcpuclockid": ("time.pthread_getcpuclockid", _IDENT),
+        **{name: (f"time.{name}", _REAL_CLOCK) for name in ("clock_settime", "clock_settime_ns")},
+    },
     os: {
         "eventfd": ("os.eventfd", _EVENT),
         "timerfd_create": ("os.timerfd_create", SIGNAL_TIMER),
         **{name: (f"os.{name}", _TERMINAL) for name in ("openpty", "posix_openpt")},
+        **{
+            name: (f"os.{name}", _REAL_PROCESS)
+            for name in (
+                *("chroot", "initgroups", "login_tty", "sched_setaffinity", "sched_setparam", "sched_setscheduler"),
+                *("setegid", "seteuid", "setgid", "setgroups", "setns", "setpriority", "setregid", "setresgid"),
+                *("setresuid", "setreuid", "setuid", "tcsetpgrp", "unshare"),
+            )
+        },
     },
 }
+try:
+    import _posixshmem  # type: ignore[import-not-found]  # private, and known to no stubs
+    import resource
+except ImportError:  # Windows
+    pass
+else:
+    _REFUSED[resource] = {name: (f"resource.{name}", _REAL_PROCESS) for name in ("setrlimit", "prlimit")}
+    _REFUSED[_posixshmem] = dict.fromkeys(("shm_open", "shm_unlink"), ("shared memory", _SHARED_MEMORY))
 try:
     import _posixsubprocess
 except ImportError:  # Windows

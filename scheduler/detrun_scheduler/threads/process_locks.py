@@ -29,7 +29,7 @@ class _SemLock:
     def __init__(self, kind: int, value: int, maxvalue: int, name: str, unlink: bool) -> None:
         self.handle = 0
         self.kind, self.maxvalue = kind, maxvalue
-        self.name = None if unlink else name
+        self.name = None  # or a process would be started that sees to the end of the name
         self._semaphore: Any = threading.Semaphore(value)
         self._holds = 0
         self._holder: int | None = None

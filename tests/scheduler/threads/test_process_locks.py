@@ -53,6 +53,17 @@ def test_they_do_what_they_do_in_life() -> None:
     assert detrun.replay(what_they_do, recording=run.recording).digest == run.digest
 
 
+def test_those_of_new_processes_have_no_name_whose_end_a_process_would_see_to() -> None:
+    def made() -> list[object]:
+        there = multiprocessing.get_context("spawn")
+        number, queue = there.Value("i", 3), there.Queue()
+        with there.Lock(), number:
+            queue.put(number.value)
+            return [queue.get(), there.Event().wait(0.5), time.monotonic()]
+
+    assert detrun.record(made).result == [3, False, 0.5]
+
+
 def test_waits_take_virtual_time_and_a_deadlock_is_found() -> None:
     def waits() -> tuple[bool, float]:
         lock = HERE.Lock()

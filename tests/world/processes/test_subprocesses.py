@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes.util
+import multiprocessing
 import os
+import platform
 import signal
 import socket
 import sqlite3
@@ -152,6 +155,31 @@ def test_command_lines_of_python_mean_what_they_mean_to_the_interpreter(tmp_path
 
 
 IMPORTED = ("import os, sys\n", "\n")
+
+
+def test_what_libraries_ask_the_machine_as_they_are_imported_ends_no_run() -> None:
+    def program() -> list[Any]:
+        return [
+            subprocess.run(["uname", "-sn"], check=True, capture_output=True, text=True).stdout,
+            platform.processor(),
+            ctypes.util.find_library("of no such name"),
+            multiprocessing.Value("i", 3).value,
+            multiprocessing.Array("i", [1, 2])[:],
+        ]
+
+    assert on_a_node(program) == [f"{os.uname().sysname} a\n", "", None, 3, [1, 2]]
+
+
+def test_signals_reach_the_group_and_all_others() -> None:
+    def program() -> list[Any]:
+        waiting = [subprocess.Popen([PYTHON, "-c", "import time; time.sleep(99)"]) for _ in range(3)]
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        os.kill(0, 0)
+        os.kill(-os.getpgrp(), 0)
+        os.kill(-1, signal.SIGUSR1)
+        return [one.wait() for one in waiting]
+
+    assert on_a_node(program) == [-signal.SIGUSR1] * 3
 
 
 def test_wait3_and_wait4_tell_how_a_child_has_ended_and_of_no_use_of_a_processor() -> None:

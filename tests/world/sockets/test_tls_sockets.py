@@ -8,6 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -160,3 +161,42 @@ def test_the_names_of_ssl_come_back(contexts: Any) -> None:
     detrun.record(lambda: socket.socket().close())
     assert ssl.SSLContext.sslsocket_class is before
     assert "_wrap_socket" not in vars(ssl.SSLContext)
+
+
+def test_certificates_on_the_disk_of_a_node_are_found_and_those_of_another_node_are_not() -> None:
+    authority = trustme.CA(key_type=trustme.KeyType.ECDSA)
+    leaf = authority.issue_cert("server", key_type=trustme.KeyType.ECDSA)
+    found: list[object] = []
+
+    def serve() -> None:
+        Path("cert.pem").write_bytes(leaf.cert_chain_pems[0].bytes())
+        Path("key.pem").write_bytes(leaf.private_key_pem.bytes())
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain("cert.pem", keyfile="key.pem")
+        with socket.create_server(("", 443)) as listener, context.wrap_socket(listener, server_side=True) as secure:
+            connection, _ = secure.accept()
+            with connection:
+                connection.sendall(b"hello")
+
+    def ask() -> None:
+        time.sleep(1)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        with pytest.raises(FileNotFoundError):
+            context.load_verify_locations("cert.pem")  # of the server's disk
+        Path("ca.pem").write_bytes(authority.cert_pem.bytes())
+        context.load_verify_locations(cafile="ca.pem")
+        with (
+            socket.create_connection(("server", 443)) as plain,
+            context.wrap_socket(plain, server_hostname="server") as secure,
+        ):
+            found.append(secure.recv(5))
+
+    async def main() -> None:
+        async with detrun.World() as world:
+            world.node("server").start(serve)
+            world.node("client").start(ask)
+            await world.node("client").ended()
+
+    detrun.record(main)
+    assert found == [b"hello"]
+    assert "load_cert_chain" not in vars(ssl.SSLContext)
