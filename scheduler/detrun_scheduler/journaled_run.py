@@ -164,7 +164,7 @@ class JournaledRun(ABC):
         self.interrupted = False  # Ctrl-C has arrived, whatever the program did about it
         self.saves = False  # the open chunk is to be written as it is, before the next step
         self.counts_anew = False  # the loop is to look anew how many steps it may take before the next pause
-        self.standing: Standing | None = None  # while it does
+        self.standing: dict[int, Standing] = {}  # tasks that block their event loops
         self.weights: TaskWeights | None = None  # once the program sets some
         self.features: dict[str, float] = {}  # what predicts the rest of its loss, as the program says
         self.costs: list[Any] = hooks.costs if hooks.costs is not None else []  # parts of its loss, as declared

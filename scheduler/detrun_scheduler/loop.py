@@ -39,7 +39,7 @@ from detrun_scheduler.journal import (
 )
 from detrun_scheduler.journaled_run import JournaledRun
 from detrun_scheduler.reports.blocking import deadlock, most_run_tasks
-from detrun_scheduler.standing import stand_still
+from detrun_scheduler.standing import go_on_beside, stand_still
 from detrun_scheduler.threads import patched_threading
 from detrun_scheduler.threads.simulated_thread import MAIN_IDENT
 from detrun_scheduler.threads.threads import Threads
@@ -155,6 +155,8 @@ class RunLoop(JournaledRun):
         choose, add_choice, add_outcome = oracle.next_task, journal.choices.append, outcomes.append
         limit = math.inf if self.max_steps is None else self.max_steps
         while True:
+            if self.standing and not go_on_beside(self, self._settle):
+                return
             if self.saves:
                 self.saves = False
                 journal.save_open_chunk()

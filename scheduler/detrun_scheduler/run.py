@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 #   7: the first step of a task of asyncio waits for the callbacks that were queued before it, as its other steps do;
 #      code of a node looks up folders above the real files that it can read without a step.
 #   8: a task of asyncio that waits for its turn when it is made has no spawn in the recording, but a wake when it can
-#      run; before, readers of such a recording took it for runnable at once, and lost count.
+#      run; before, readers of such a recording took it for runnable at once, and lost count. Tasks of trio go on while
+#      one of asyncio blocks its loop, and the other way round.
 THREAD_RULES = 8
 # Large enough that the programs of most tests never draw who wakes; a release costs at most so many steps.
 WOKEN_MAX = 6
@@ -65,6 +66,9 @@ class Standing(NamedTuple):
     number: int
     waits_for: Any  # has `blocking_report`, or None
     innermost: FrameType
+    ready: Callable[[], bool]  # whether it can go on
+    loop: Any  # of asyncio's that it blocks; None: trio's
+    greenlet: Any  # in which it stands
 
     def frames(self) -> list[FrameType]:
         """Where it stands, from the first frame above the loop to the innermost."""
@@ -200,8 +204,8 @@ class ActiveRun(RunView, Protocol):
         """Virtual seconds since the start of the run."""
 
     @property
-    def standing(self) -> Standing | None:
-        """The task that blocks the event loop, while one does."""
+    def standing(self) -> dict[int, Standing]:
+        """The tasks that block their event loops, by number, in the order in which they began to."""
 
     @property
     def weights(self) -> TaskWeights | None:

@@ -1,7 +1,10 @@
 """A task that blocks the event loop: the run goes on with threads only, until the task can.
 
-In life a call such as ``threading.Lock.acquire`` in an async function stops every task, and threads run on. The loop is
-entered a second time here, from within the blocked task's step.
+In life a call such as ``threading.Lock.acquire`` in an async function stops every task of its loop, and threads run on,
+other loops in them too. The loop is entered a second time here, from within the blocked task's step. Steps of tasks are
+taken in greenlets of their own meanwhile, so that these can block as well, and go on in any order.
+
+Invariant: the first task that stands does so on the stack of the run loop; every other has a greenlet.
 """
 
 from __future__ import annotations
@@ -9,9 +12,11 @@ from __future__ import annotations
 import sys
 from bisect import bisect_left
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from greenlet import GreenletExit
+import sniffio
+from greenlet import GreenletExit, getcurrent, greenlet
 
 from detrun_scheduler.acting import act, collecting_step
 from detrun_scheduler.asyncio_host.lanes import Lane
@@ -25,56 +30,131 @@ from detrun_scheduler.trio_host.idleness import fire
 
 
 def stand_still(run: JournaledRun, ready: Callable[[], bool], waits_for: Any) -> None:
-    """The running task blocks the event loop, as by ``threading.Lock.acquire``: run threads only until ``ready()``.
+    """The running task blocks the event loop, as by ``threading.Lock.acquire``: others run only until ``ready()``.
 
-    The task's step ends here, as at a schedule point. Other tasks stay runnable in the journal, as before a step of
-    theirs, but none is stepped: an oracle that chooses one gets the next that may run, in cyclic order, and it is
-    that one that is written down. A failure of the run goes through the task as `GreenletExit` and is raised by
+    The task's step ends here, as at a schedule point. Other tasks of its loop stay runnable in the journal, as before a
+    step of theirs, but none is stepped: an oracle that chooses one gets the next that may run, in cyclic order, and it
+    is that one that is written down. A failure of the run goes through the task as `GreenletExit` and is raised by
     the loop.
     """
-    if run.failure is not None:
-        raise GreenletExit
-    assert run.standing is None, "a task blocks the event loop while it is blocked"
-    run.counts_anew, run.standing = True, Standing(run.current, waits_for, sys._getframe(2))
-    host, journal, numbers = run.host, run.journal, run.host.queue.numbers
-    waiting = number = run.current
-    blocked, kind = host.by_number[waiting], CHECKPOINT
-    coro: Any = blocked.coro
+    threads, number = run.threads, run.current
+    assert threads is not None
+    task = run.host.by_number[number]
+    coro: Any = task.coro
     loop = coro.loop if isinstance(coro, Lane) else None
-    aside = None if loop is None else loop.stand_aside()  # for the threads that go on no loop of asyncio is running
+    if run.failure is not None or (loop is not None and loop.is_over):
+        raise GreenletExit
+    aside = None if loop is None else loop.stand_aside()  # for those that go on no step of this loop is running
+    library, sniffio.thread_local.name = sniffio.thread_local.name, "trio"  # as between steps
+    own = getcurrent()
+    run.counts_anew = True
+    run.standing[number] = Standing(number, waits_for, sys._getframe(2), ready, loop, own)
     try:
-        while True:
-            if kind == CHECKPOINT:
-                host.queue.put(numbers, number)
-            allowed = _settle(run, waiting, ready, blocked.coro)
-            run.close_record(kind)
-            run.pause(journal.steps)
-            index = 0
-            if len(numbers) > 1:
-                run.allowed = allowed
-                wished = numbers[run.oracle.next_task(numbers, run.current)]
-                number = allowed[bisect_left(allowed, wished) % len(allowed)]
-                index = numbers.index(number)
-                append_varint(journal.choices, index)
-            number = run.current = numbers.pop(index)
-            if number == waiting:
-                host.enter_task(blocked)
-                return
-            task = host.by_number[number]
-            kind = collecting_step(run, task) if run.collects else host.step(task)
-    except BaseException as error:
-        run.failure = error
-        raise GreenletExit from None
+        if own is threads.hub:
+            _stand_on_the_stack_of_the_loop(run, number)
+        else:
+            threads.hub.switch(CHECKPOINT)  # the result of the step, for who takes the others
+        if run.failure is not None or (loop is not None and loop.is_over):
+            raise GreenletExit
     finally:
+        sniffio.thread_local.name = library
         if loop is not None:
             loop.leave(aside)
-        run.standing = run.allowed = None
+        del run.standing[number]
+        run.allowed = None
         run.timers.due = True  # the loop shall look at `failure` and count its steps anew
 
 
-def _settle(run: JournaledRun, waiting: int, ready: Callable[[], bool], blocked: Any) -> list[int]:
-    """As `RunLoop._settle` where the event loop stands still; the numbers of those that may run, at least one."""
-    host, timers, numbers = run.host, run.timers, run.host.queue.numbers
+def _stand_on_the_stack_of_the_loop(run: JournaledRun, number: int) -> None:
+    task = run.host.by_number[number]
+    kind, current = CHECKPOINT, number
+    try:
+        while True:
+            if kind == CHECKPOINT:
+                run.host.queue.put(run.host.queue.numbers, current)
+            allowed = _settle(run)
+            run.close_record(kind)
+            run.pause(run.journal.steps)
+            current = _choose(run, allowed)
+            if current == number:
+                run.host.enter_task(task)
+                return
+            kind = _step(run, current)
+    except BaseException as error:
+        run.failure = error
+        _end_those_that_stand(run)
+        raise GreenletExit from None
+
+
+def go_on_beside(run: JournaledRun, settle: Callable[[], bool]) -> bool:
+    """Between two steps of the loop, while tasks stand that began to beside another, which goes on by now.
+
+    Args:
+        settle: what the loop does after a step.
+
+    Returns:
+        What ``settle`` returned after the last step: whether the run goes on.
+    """
+    try:
+        allowed = _settle(run)
+        while True:
+            current = _choose(run, allowed)
+            kind = _step(run, current)
+            if kind == CHECKPOINT:
+                run.host.queue.put(run.host.queue.numbers, current)
+            if not run.standing:
+                try:
+                    return settle()
+                finally:
+                    run.close_record(kind)
+                    run.pause(run.journal.steps)
+            allowed = _settle(run)
+            run.close_record(kind)
+            run.pause(run.journal.steps)
+    except BaseException as error:
+        if run.standing:
+            run.failure = error
+            _end_those_that_stand(run)
+        raise
+
+
+def _end_those_that_stand(run: JournaledRun) -> None:
+    """The run has failed: unwind the tasks that stand in greenlets of their own."""
+    assert run.threads is not None
+    for standing in list(run.standing.values()):
+        if standing.greenlet is not run.threads.hub:
+            run.current = standing.number
+            standing.greenlet.throw(GreenletExit)
+
+
+def _choose(run: JournaledRun, allowed: list[int]) -> int:
+    """Take one of ``allowed`` off the queue, as the oracle wishes."""
+    numbers = run.host.queue.numbers
+    index = 0
+    if len(numbers) > 1:
+        run.allowed = allowed
+        wished = numbers[run.oracle.next_task(numbers, run.current)]
+        index = numbers.index(allowed[bisect_left(allowed, wished) % len(allowed)])
+        append_varint(run.journal.choices, index)
+    run.current = numbers.pop(index)
+    return run.current
+
+
+def _step(run: JournaledRun, number: int) -> int:
+    """Take a step: of a thread, of a task of another loop, or the rest of the step of one that has stood."""
+    host, standing = run.host, run.standing.get(number)
+    task = host.by_number[number]
+    step: Callable[..., int] = partial(collecting_step, run) if run.collects else host.step
+    if standing is not None:
+        host.enter_task(task)
+        return standing.greenlet.switch()  # type: ignore[no-any-return]  # what its step comes to
+    coro: Any = task.coro
+    return step(task) if type(coro) is SimulatedThread else greenlet(step).switch(task)
+
+
+def _settle(run: JournaledRun) -> list[int]:
+    """As `RunLoop._settle` while tasks stand; the numbers of those that may run, at least one."""
+    host, timers = run.host, run.timers
     run.journal_wakes()
     while True:
         if timers.due:
@@ -83,11 +163,7 @@ def _settle(run: JournaledRun, waiting: int, ready: Callable[[], bool], blocked:
             run.journal_wakes()
             if run.acts:
                 act(run)
-        allowed = [
-            number
-            for number in numbers
-            if (ready() if number == waiting else _runs_beside(host.by_number[number].coro, blocked))
-        ]
+        allowed = _allowed(run)
         if allowed:
             return allowed
         host.leave_task()
@@ -101,8 +177,26 @@ def _settle(run: JournaledRun, waiting: int, ready: Callable[[], bool], blocked:
         run.journal_wakes()
 
 
-def _runs_beside(coro: Any, blocked: Any) -> bool:
-    """Whether a task goes on while ``blocked`` blocks its event loop: a thread, or a task of another thread's loop."""
-    return type(coro) is SimulatedThread or (
-        isinstance(coro, Lane) and isinstance(blocked, Lane) and coro.loop is not blocked.loop
-    )
+def _allowed(run: JournaledRun) -> list[int]:
+    """Those that go on while others block their event loops: threads, and tasks of other loops.
+
+    Before rules 8 no task of trio's went on beside one of asyncio's, nor the other way round.
+    """
+    standing, by_number = run.standing, run.host.by_number
+    blocked = [one.loop for one in standing.values()]
+    is_old = run.thread_rules < 8
+    found = []
+    for number in run.host.queue.numbers:
+        own = standing.get(number)
+        if own is not None:
+            # The task of a process that was killed takes a last step: its stack has to go.
+            may_run = own.ready() or (own.loop is not None and own.loop.is_over)
+        else:
+            coro: Any = by_number[number].coro
+            loop = coro.loop if isinstance(coro, Lane) else None
+            may_run = type(coro) is SimulatedThread or not any(
+                one is loop or (is_old and (one is None or loop is None)) for one in blocked
+            )
+        if may_run:
+            found.append(number)
+    return found

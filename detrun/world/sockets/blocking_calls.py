@@ -51,8 +51,7 @@ class BlockingCall:
         is_ready = socket.is_readable if self.readable else socket.is_writable
         if thread is None:
             timers, now = self._run.timers, self._run.time
-            if self._run.standing is None:
-                self._run.stand_still(lambda: is_ready() or timers.next_time() > now, self)
+            self._run.stand_still(lambda: is_ready() or timers.next_time() > now, self)
             if not is_ready():
                 raise HiddenStateError(
                     f"socket.{self.name} would block a task inside a run, and nothing else of its event loop could "

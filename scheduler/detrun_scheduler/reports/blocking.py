@@ -77,11 +77,12 @@ def describe_block(run: ActiveRun, task: trio.lowlevel.Task, number: int) -> Blo
     """What a blocked task waits for, and who holds it."""
     waits_for = ""
     coro: Any = task.coro
-    if run.standing is not None and run.standing.number == number:
-        standing = run.standing
+    standing = run.standing.get(number)
+    if standing is not None:
         return _describe_thread(run, standing.waits_for, standing.frames(), number, blocks_loop=True)
-    if run.standing is not None and number in run.host.queue.numbers:
-        blocker = run.standing.number
+    if run.standing and number in run.host.queue.numbers:
+        loop = getattr(coro, "loop", None)
+        blocker = next((one.number for one in run.standing.values() if one.loop is loop), next(iter(run.standing)))
         waits_for = _with_holders(run, "the event loop, blocked by", (blocker,))
         return BlockedTask(run.path_of(number), number, waits_for, (blocker,), user_stack(task))
     if hasattr(coro, "frames"):
