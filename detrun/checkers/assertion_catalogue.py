@@ -13,8 +13,8 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Callable, Iterator
-from functools import partial
-from types import FunctionType, ModuleType
+from functools import lru_cache, partial
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from detrun.checkers import assertions
@@ -36,16 +36,13 @@ def assertions_of(main: Callable[..., Any]) -> list[tuple[str, str]]:
     todo: list[FunctionType] = list(_functions_of(main))
     seen = set(todo)
     for function in todo:  # which grows
-        tree = _tree_of(function)
-        if tree is None:
-            continue
-        for node in ast.walk(tree):
+        for node in _names_and_calls(function.__code__):
             if isinstance(node, ast.Call):
                 kind = _kind_of(node.func, function)
                 name = _name_in(node, kind) if kind is not None else None
                 if kind is not None and name is not None:
                     found[kind, name] = None
-            elif isinstance(node, ast.Name | ast.Attribute):
+            else:
                 for one in _functions_of(_meant_by(node, function)):
                     if one not in seen and len(seen) < FUNCTIONS_MAX:
                         seen.add(one)
@@ -71,11 +68,15 @@ def _functions_of(thing: Any) -> Iterator[FunctionType]:
                         yield one
 
 
-def _tree_of(function: FunctionType) -> ast.AST | None:
+# One campaign after another looks through the same functions, and to read one takes 0.2 ms.
+@lru_cache(maxsize=200)
+def _names_and_calls(code: CodeType) -> tuple[ast.Call | ast.Name | ast.Attribute, ...]:
+    """What the source of a function calls and names."""
     try:
-        return ast.parse(textwrap.dedent(inspect.getsource(function)))
+        tree = ast.parse(textwrap.dedent(inspect.getsource(code)))
     except (OSError, TypeError, SyntaxError):
-        return None  # no source, or a lambda in the middle of an expression
+        return ()  # no source, or a lambda in the middle of an expression
+    return tuple(node for node in ast.walk(tree) if isinstance(node, ast.Call | ast.Name | ast.Attribute))
 
 
 def _meant_by(node: ast.expr, function: FunctionType) -> Any:

@@ -154,6 +154,7 @@ class RunLoop(JournaledRun):
         outcomes, events = journal.outcomes, journal.events
         choose, add_choice, add_outcome = oracle.next_task, journal.choices.append, outcomes.append
         limit = math.inf if self.max_steps is None else self.max_steps
+        is_watched = self.verifier is not None or bool(self.after_step)  # or was, once both are gone
         while True:
             if self.standing and not go_on_beside(self, self._settle):
                 return
@@ -200,7 +201,7 @@ class RunLoop(JournaledRun):
                 else:
                     if woken:
                         self.journal_wakes()
-                    if self.verifier is not None or self.after_step:
+                    if is_watched:
                         self.close_record(kind)
                     elif len(events) == journal.record_start:
                         add_outcome(kind)

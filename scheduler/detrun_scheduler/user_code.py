@@ -37,6 +37,7 @@ def _roots(packages: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(roots))
 
 
+@cache
 def know_own_files() -> None:
     """Look up where our packages are, before code of a node runs, whose paths mean files on a disk of its own."""
     for packages in (OWN_PACKAGES, DETRUN_PACKAGES):

@@ -285,7 +285,9 @@ def _seed_generators(seed: int) -> None:
 
 
 def _numpy_state() -> Any:
-    if "numpy" in sys.modules and "numpy.random" not in sys.modules:
+    if "numpy" not in sys.modules:
+        return None
+    if "numpy.random" not in sys.modules:
         # numpy 2 may import it on first use of the attribute (2.4 does), which would be in the middle of the run.
         import_module("numpy.random")
     return getattr(sys.modules.get("numpy.random.mtrand"), "_rand", None)
@@ -305,4 +307,4 @@ def _numpy_words() -> Any:
 
 
 def _torch_generator() -> Any:
-    return getattr(sys.modules.get("torch"), "default_generator", None)
+    return getattr(sys.modules["torch"], "default_generator", None) if "torch" in sys.modules else None
