@@ -19,6 +19,7 @@ from typing import Any
 import trio
 
 from detrun_scheduler.asyncio_host.lanes import Lane, TaskLane
+from detrun_scheduler.asyncio_host.main_thread import AsyncioMain
 from detrun_scheduler.choices import Actor, Oracle
 from detrun_scheduler.clock import VirtualClock
 from detrun_scheduler.journal import (
@@ -53,7 +54,7 @@ def _nothing(lock: object, operation: int) -> None:
 
 
 _pack_draw = Struct("<Q").pack
-_HOSTED = frozenset((SimulatedThread, Lane, TaskLane))
+_HOSTED = frozenset((SimulatedThread, AsyncioMain, Lane, TaskLane))
 
 
 class JournaledRun(ABC):

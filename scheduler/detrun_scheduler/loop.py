@@ -22,7 +22,8 @@ import trio
 
 from detrun_scheduler import current
 from detrun_scheduler.acting import act, acting, collecting_step
-from detrun_scheduler.asyncio_host.imported import as_asyncio_program, names_of_asyncio
+from detrun_scheduler.asyncio_host.imported import names_of_asyncio
+from detrun_scheduler.asyncio_host.main_thread import MakesAsyncioMain
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.errors import DetrunError, StepLimitError, UsageError
 from detrun_scheduler.journal import (
@@ -99,8 +100,8 @@ class RunLoop(JournaledRun):
             with _AS_IT_IS if self.actor is None else acting(self, threads):
                 program = self.main = main
                 if in_asyncio:
-                    main = as_asyncio_program(main)
-                if as_thread or in_asyncio:
+                    main, args = MakesAsyncioMain(threads, main, args), ()
+                elif as_thread:
                     main, args = threads.main(main, args), ()
                 host.open(main, args, self.restrict_ki)
                 patched_threading.install(threads, program)

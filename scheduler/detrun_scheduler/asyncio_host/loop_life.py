@@ -20,7 +20,7 @@ from detrun_scheduler.asyncio_host.tasks import AsyncioOfRun, new_task
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.threads.simulated_thread import SimulatedThread, WaitKind
 
-_RUN_FOREVER = WaitKind("BaseEventLoop.run_forever")
+RUN_FOREVER = WaitKind("BaseEventLoop.run_forever")
 
 
 class LoopLife:
@@ -69,21 +69,30 @@ class LoopLife:
                 return None
         return super().run_until_complete(future)  # type: ignore[misc]  # of asyncio's loop
 
-    def run_main(self, coroutine: CoroutineType[Any, Any, Any]) -> Any:
-        """Make the main task of a program and run it, as ``asyncio.Runner.run`` does."""
+    def begin_main(self, coroutine: CoroutineType[Any, Any, Any], thread: Any) -> None:
+        """Make the main task of a program, and let the run step the loop until that has ended; `end_main` follows."""
         task: Any = new_task(coroutine, self, self.counts, None, None)
+        task.add_done_callback(ends_the_run)
         self.main = task
+        self._begin_in(thread)
+
+    def end_main(self, waited: Any) -> Any:
+        """What the main task has come to.
+
+        Args:
+            waited: an outcome: how the thread that has waited for it goes on.
+        """
+        task = self.main
         try:
-            task.add_done_callback(ends_the_run)
-            try:
-                self._run_in(getcurrent())
-            finally:
-                task.remove_done_callback(ends_the_run)
+            waited.unwrap()
+            self._raise_what_left()
             if not task.done():
                 raise RuntimeError("Event loop stopped before Future completed.")
             return task.result()
         finally:
-            task = None  # its exception knows this frame: a cycle of garbage
+            task.remove_done_callback(ends_the_run)
+            self._end_in()
+            task = waited = None  # their exceptions know this frame: a cycle of garbage
 
     @property
     def has_rest(self) -> bool:
@@ -108,6 +117,16 @@ class LoopLife:
         self._run_in(thread)
 
     def _run_in(self, thread: Any) -> None:
+        try:
+            self._begin_in(thread)
+            while self.is_stepping:
+                thread.wait(RUN_FOREVER, self)
+            self._raise_what_left()
+        finally:
+            self._end_in()
+
+    def _begin_in(self, thread: Any) -> None:
+        """Let the run step this loop, for which ``thread`` waits."""
         self.simulated_thread = thread
         thread.event_loop = self
         self._thread_id = thread.ident
@@ -117,21 +136,22 @@ class LoopLife:
         if not self.counts.shares_generators:
             self.counts.shares_generators = True
             share_generators()
-        try:
-            self._go_on()
-            if self._stopping:
-                self._begin_last_round()
-            while self.is_stepping:
-                thread.wait(_RUN_FOREVER, self)
-            if self._left_by is not None:
-                error, self._left_by = self._left_by, None
-                raise error
-        finally:
-            self._stopping = self.is_stepping = False
-            thread.event_loop = self.main = None
-            self._thread_id = self.simulated_thread = self.last_round = None
-            if self._coroutine_origin_tracking_enabled:
-                self._set_coroutine_origin_tracking(False)
+        self._go_on()
+        if self._stopping:
+            self._begin_last_round()
+
+    def _raise_what_left(self) -> None:
+        if self._left_by is not None:
+            error, self._left_by = self._left_by, None
+            raise error
+
+    def _end_in(self) -> None:
+        """The run steps it no more."""
+        self._stopping = self.is_stepping = False
+        self.simulated_thread.event_loop = self.main = None
+        self._thread_id = self.simulated_thread = self.last_round = None
+        if self._coroutine_origin_tracking_enabled:
+            self._set_coroutine_origin_tracking(False)
 
     def _go_on(self) -> None:
         """Wake the lanes in which something was queued while the loop did not run."""

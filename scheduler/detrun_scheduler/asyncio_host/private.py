@@ -170,8 +170,9 @@ def _step_type() -> type | None:
     task: Any = asyncio.Task(coroutine, loop=loop)
     task._log_destroy_pending = False
     coroutine.close()
-    found = type(loop.callback)
-    return found if getattr(loop.callback, "__self__", None) is task else None
+    found = type(loop.callback) if getattr(loop.callback, "__self__", None) is task else None
+    loop.callback = None  # it knows the task: a cycle, in which that would count as living until a collection
+    return found
 
 
 STEP = _step_type()  # of what asyncio queues for each step but those by which a future wakes its task
@@ -226,8 +227,10 @@ def go_back(before: tuple[Any, Any]) -> None:
 
 
 # Where Python keeps them in a set: all tasks that live, in 3.11 and in 3.12 and 3.13.
-_LIVING: Any = getattr(tasks, "_all_tasks", None) or (
-    getattr(tasks, "_scheduled_tasks", None) if sys.version_info < (3, 14) else None
+_LIVING: Any = (
+    getattr(tasks, "_all_tasks" if sys.version_info < (3, 12) else "_scheduled_tasks")
+    if sys.version_info < (3, 14)
+    else None
 )
 
 

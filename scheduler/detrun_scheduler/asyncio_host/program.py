@@ -1,9 +1,11 @@
-"""`run_program`: what `asyncio.run` does for the main function of a run, without what such a run has no use for.
+"""What `asyncio.run` does for the main function of a run, without what such a run has no use for.
 
 asyncio's ``Runner`` makes a loop, puts in a handler for Ctrl-C, runs the main task, and then looks for tasks,
 asynchronous generators and an executor to be closed, in four rounds of the loop. A simulated loop has a way of its own
 for Ctrl-C (`SimulatedEventLoop.interrupt`), and knows whether something is left. Where something is, asyncio's own
 runner closes it, so that the program sees the same.
+
+`AsyncioMain` (`main_thread.py`) goes this way in two steps; `run_program` goes it in a simulated thread.
 """
 
 from __future__ import annotations
@@ -13,25 +15,67 @@ from collections.abc import Callable
 from types import CoroutineType
 from typing import Any
 
+import outcome
+from greenlet import getcurrent
+
+from detrun_scheduler.asyncio_host.event_loop import SimulatedEventLoop
+from detrun_scheduler.asyncio_host.loop_life import RUN_FOREVER
 from detrun_scheduler.asyncio_host.names import policy_of_run
 from detrun_scheduler.asyncio_host.private import get_running, has_tasks
+
+
+def is_plain() -> bool:
+    """Whether nothing has to be asked of the program or of asyncio before a loop is made."""
+    return policy_of_run() is not None and get_running() is None
+
+
+def begin(coroutine: CoroutineType[Any, Any, Any], thread: Any) -> SimulatedEventLoop:
+    """Make the loop of a program and its main task, and let the run step them while ``thread`` waits."""
+    loop = SimulatedEventLoop()
+    policy_of_run().set_event_loop(loop)  # type: ignore[union-attr]  # `is_plain`
+    loop.begin_main(coroutine, thread)
+    return loop
+
+
+def has_rest(loop: SimulatedEventLoop) -> bool:
+    """Whether the main task has left something to be closed."""
+    return loop.has_rest or has_tasks(loop)
+
+
+def close(loop: SimulatedEventLoop) -> None:
+    """The program is over, and has left nothing."""
+    policy = policy_of_run()
+    if policy is not None:
+        policy.set_event_loop(None)
+    loop.close()
+
+
+def close_rest(loop: SimulatedEventLoop, ended: outcome.Outcome[Any]) -> Any:
+    """Close what the main task has left, in a simulated thread, and end as the main task has."""
+    try:
+        return ended.unwrap()
+    finally:
+        try:
+            with asyncio.Runner(loop_factory=lambda: loop) as runner:
+                runner.get_loop()
+        finally:
+            close(loop)
 
 
 def run_program(main: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     """Do what ``asyncio.run(main(*arguments))`` does; the caller is a simulated thread."""
     coroutine = main(*arguments)
-    policy = policy_of_run()
-    if policy is None or get_running() is not None or type(coroutine) is not CoroutineType:
+    if not is_plain() or type(coroutine) is not CoroutineType:
         return asyncio.run(coroutine)
-    loop = policy.new_event_loop()
-    policy.set_event_loop(loop)
-    try:
-        return loop.run_main(coroutine)
-    finally:
-        try:
-            if loop.has_rest or has_tasks(loop):
-                with asyncio.Runner(loop_factory=lambda: loop) as runner:
-                    runner.get_loop()
-        finally:
-            policy.set_event_loop(None)
-            loop.close()
+    thread: Any = getcurrent()
+    loop = begin(coroutine, thread)
+    ended = outcome.capture(loop.end_main, outcome.capture(_wait, thread, loop))
+    if has_rest(loop):
+        return close_rest(loop, ended)
+    close(loop)
+    return ended.unwrap()
+
+
+def _wait(thread: Any, loop: SimulatedEventLoop) -> None:
+    while loop.is_stepping:
+        thread.wait(RUN_FOREVER, loop)

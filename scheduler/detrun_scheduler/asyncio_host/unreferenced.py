@@ -21,11 +21,12 @@ from collections.abc import Iterable
 from types import FrameType, ModuleType
 from typing import Any
 
+from detrun_scheduler.asyncio_host.main_thread import AsyncioMain
 from detrun_scheduler.environment.addresses import address_of
 from detrun_scheduler.threads.simulated_thread import SimulatedThread
 
 MOST = 300  # objects one reference further from the tasks: the collector compares each reference with each of them
-_LIVING = (ModuleType, FrameType, SimulatedThread, type)  # what counts as living if it refers to something
+_LIVING = (ModuleType, FrameType, SimulatedThread, AsyncioMain, type)  # what counts as living if it refers to something
 
 
 def unreferenced(tasks: list[Any], frames: Iterable[FrameType]) -> list[Any]:

@@ -202,7 +202,7 @@ class SimulatedThread(greenlet):
         """
         if self.has_ended:
             return None
-        return self.gr_frame or (sys._getframe() if self.has_begun else _BEFORE_THE_START.gi_frame)
+        return self.gr_frame or (sys._getframe() if self.has_begun else NO_FRAME)
 
     @property
     def cr_suspended(self) -> bool:
@@ -325,6 +325,7 @@ def _before_the_start() -> Iterator[None]:
 
 
 _BEFORE_THE_START: Any = _before_the_start()
+NO_FRAME: FrameType = _BEFORE_THE_START.gi_frame  # for trio, which takes None for a coroutine written in C
 _ENDED = DETACH_TRAP(outcome.Value(None))
 _END = OPERATIONS.index("release")
 

@@ -74,7 +74,7 @@ def pending_operation(task: trio.lowlevel.Task) -> str:
     if not task.coro.cr_suspended:
         return "start"
     if hasattr(task.coro, "frames"):
-        return operation_of_thread(await_frames(task)) or "line"
+        return operation_of_thread(await_frames(task)) or getattr(task.coro, "pending", "line")
     found = getattr(task.coro, "pending", "")
     frames = await_frames(task)
     for frame in reversed(frames):

@@ -1,0 +1,194 @@
+"""`AsyncioMain`: the main thread of a program whose main function is asyncio's.
+
+Such a thread makes an event loop, waits for the main task, and closes the loop; no code of the program's runs in it. So
+it needs no stack: it takes two steps, each a call of a method, where a simulated thread would switch greenlets. Where
+the main task leaves something to be closed (other tasks, asynchronous generators, an executor), or the thread is
+interrupted or killed, it becomes a simulated thread, in which asyncio's own runner does that.
+
+To the run it looks as a simulated thread does: the same path, steps, waits and reports.
+
+This module does not import asyncio, so that the run loop can know it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from inspect import CO_COROUTINE
+from types import FrameType, FunctionType
+from typing import TYPE_CHECKING, Any
+
+import outcome
+from greenlet import GreenletExit
+
+from detrun_scheduler.threads.simulated_thread import MAIN_IDENT, NO_FRAME
+from detrun_scheduler.threads.threads import Threads
+from detrun_scheduler.trio_host.private import DETACH_TRAP, go_on_by, is_blocked
+
+if TYPE_CHECKING:
+    from detrun_scheduler.asyncio_host.event_loop import SimulatedEventLoop
+
+
+class MakesAsyncioMain:
+    """Makes the main thread of a run; what the host takes for the main task's async function."""
+
+    __slots__ = ("arguments", "main", "threads")
+
+    makes_thread = True
+
+    def __init__(self, threads: Threads, main: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        self.threads = threads
+        self.main = main
+        self.arguments = arguments
+
+    def __call__(self) -> Any:
+        """Make it: one that needs no stack, or a simulated thread where it may run more than what asyncio does."""
+        from detrun_scheduler.asyncio_host import program  # on the first run that needs it, not with detrun
+
+        threads, main = self.threads, self.main
+        if (
+            type(main) is FunctionType
+            and main.__code__.co_flags & CO_COROUTINE
+            and threads.run.preemption is None
+            and program.is_plain()
+        ):
+            made = AsyncioMain(threads, program, main, self.arguments)
+            threads.living.append(made)  # type: ignore[arg-type]  # looks like one
+            return made
+        return threads.begin_main(program.run_program, (main, self.arguments))
+
+
+class AsyncioMain:
+    """The main thread of one run. Looks like a coroutine to trio, and like a simulated thread to the run."""
+
+    __slots__ = (*("arguments", "dying", "event_loop", "has_begun", "has_ended", "main", "program", "task", "threads"),)
+
+    # What trio and reports expect of a coroutine.
+    __name__ = __qualname__ = "main"
+    cr_await = None
+    cr_running = False
+    ends_alone = True  # no nursery, scope or lock of trio's ends with it
+    is_stackless = True  # it is never suspended in the midst of something
+    pending = "BaseEventLoop.run_forever"
+
+    # What is asked of a simulated thread.
+    ident = MAIN_IDENT
+    creator = -1
+    daemon = is_worker = False
+    owner = interruption = deadline = None
+
+    def __init__(self, threads: Threads, program: Any, main: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        self.threads: Any = threads
+        self.program = program  # the module, which imports asyncio
+        self.main = main
+        self.arguments = arguments
+        self.has_begun = self.has_ended = self.dying = False
+        self.task: Any = None  # set by the loop when trio has made it
+        self.event_loop: SimulatedEventLoop | None = None  # while it runs
+
+    def send(self, message: Any) -> Any:
+        """Take one step."""
+        loop = self.event_loop
+        if loop is None:
+            return self._begin(message)
+        if type(message) is not outcome.Error and loop.is_stepping:
+            return self.program.RUN_FOREVER.main
+        ended: outcome.Outcome[Any]
+        try:
+            ended = outcome.Value(loop.end_main(message))
+        except BaseException as error:
+            trace = error.__traceback__
+            ended = outcome.Error(error.with_traceback(None if trace is None else trace.tb_next))
+            del trace
+        if self.program.has_rest(loop):
+            return self._as_thread(self.program.close_rest, (loop, ended))
+        self.program.close(loop)
+        return self._end(ended)
+
+    def _begin(self, message: Any) -> Any:
+        main, arguments, program = self.main, self.arguments, self.program
+        self.main, self.arguments = _nothing, ()
+        self.has_begun = True
+        try:
+            if message is not None:
+                message.unwrap()
+            coroutine = main(*arguments)
+        except BaseException as error:
+            trace = error.__traceback__
+            return self._end(outcome.Error(error.with_traceback(None if trace is None else trace.tb_next)))
+        program.begin(coroutine, self)
+        return program.RUN_FOREVER.main
+
+    def _end(self, ended: outcome.Outcome[Any]) -> Any:
+        if self.dying:
+            self.threads.run.journal.ended(self.threads.run.current, None)
+        self.threads.ended(self)
+        self.has_ended = True
+        self.task = self.threads = None
+        return DETACH_TRAP(outcome.Value(None) if _is_killed(ended) else ended)
+
+    def _as_thread(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        """Go on as a simulated thread, which begins with ``function``."""
+        threads, task = self.threads, self.task
+        threads.living.remove(self)
+        thread = threads.begin_main(function, arguments)
+        thread.task, task.coro = task, thread
+        if self.dying:
+            thread.function, thread.arguments = _while_dying, (thread, function, *arguments)
+        self.has_ended = True
+        self.task = self.threads = None
+        return thread.send(None)
+
+    def throw(self, error: Any = GreenletExit, *rest: Any) -> Any:
+        """Take a step that begins with an exception."""
+        return self.send(outcome.Error(error() if isinstance(error, type) else error))
+
+    def close(self) -> None:
+        """End now."""
+        if not self.has_ended:
+            self.dying = True
+            self.throw(GreenletExit())
+
+    def wake(self) -> None:
+        """Make it runnable if it is blocked."""
+        task = self.task
+        if task is not None and is_blocked(task):
+            self.threads.run.host.reschedule(task)
+
+    def kill(self) -> None:
+        """Let it end by ``GreenletExit`` when it is stepped next."""
+        if not self.dying and self.task is not None:
+            self.dying = True
+            self.wake()
+            go_on_by(self.task, self.throw, GreenletExit())
+
+    @property
+    def cr_frame(self) -> FrameType | None:
+        """A frame while it lives; the loop takes None for the end."""
+        return None if self.has_ended else NO_FRAME
+
+    @property
+    def cr_suspended(self) -> bool:
+        """Whether it has begun and not ended."""
+        return self.has_begun and not self.has_ended
+
+    @property
+    def waits_for(self) -> Any:
+        """What has a `blocking_report`."""
+        return self.event_loop
+
+    def frames(self) -> list[FrameType]:
+        """It has none."""
+        return []
+
+
+def _is_killed(ended: outcome.Outcome[Any]) -> bool:
+    return type(ended) is outcome.Error and isinstance(ended.error, GreenletExit)
+
+
+def _while_dying(thread: Any, function: Callable[..., Any], *arguments: Any) -> Any:
+    thread.dying = True
+    return function(*arguments)
+
+
+def _nothing() -> None:
+    """What a thread that has begun is to begin with."""
