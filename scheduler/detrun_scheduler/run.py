@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import Context
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
@@ -121,7 +122,7 @@ class RunHost(Protocol):
     def reschedule(self, task: Task, next_send: Any = ...) -> None:
         """Make a blocked task runnable."""
 
-    def spawn_thread(self, thread: Any, name: str) -> None:
+    def spawn_thread(self, thread: Any, name: str, context: Context | None = None) -> None:
         """Make a simulated thread a task."""
 
     def park(self, task: Task, trap: Any) -> None:

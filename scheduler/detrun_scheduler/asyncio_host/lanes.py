@@ -117,8 +117,7 @@ class Lane:
     """
 
     __slots__ = (
-        *("__name__", "__qualname__", "_reference", "context", "creator", "handles", "has_begun", "has_ended"),
-        *("is_stepping", "loop", "owner", "task"),
+        *("__name__", "_reference", "creator", "handles", "has_begun", "has_ended", "is_stepping", "loop", "task"),
     )
 
     # What trio and reports expect of a coroutine.
@@ -135,21 +134,20 @@ class Lane:
         # also lanes of tasks, which may not go on before what stands before them here has run.
         self.handles: deque[Any] = deque()
         self.is_stepping = self.has_begun = self.has_ended = False
-        self.__name__ = self.__qualname__ = name
+        self.__name__ = name
         self.creator = creator
-        self.owner = loop.owner
         self._reference: Any = None if asyncio_task is None else ref(asyncio_task, self._collected)
-        self.task: Any = None  # set by the loop when trio has made it; None again when it is over
-        loop.run.host.spawn_thread(self, name)
-        task: Any = self.task
-        # Not the context of threads: where a task blocks the event loop, threads are stepped inside its step.
-        task.context = Context()
+        # Set by the run when trio has made it; None again when it is over.
+        self.task: Any = None
+        # Not in the context of threads: where a task blocks the event loop, threads are stepped inside its step.
+        loop.run.host.spawn_thread(self, name, Context())
         loop.lanes[self] = None
         callbacks = loop.callbacks
         if loop.line is not None or (callbacks is not None and callbacks.handles and loop.run.thread_rules >= 7):
-            loop.run.host.park(task, _WAIT)  # until it is its turn; what is in it is about to be queued behind others
+            # Until it is its turn; what is in it is about to be queued behind others.
+            loop.run.host.park(self.task, _WAIT)
             if loop.run.thread_rules >= 8:
-                loop.run.journal.take_back_spawn(loop.run.host.numbers[task])
+                loop.run.journal.take_back_spawn(loop.run.host.numbers[self.task])
 
     def _collected(self, _: object) -> None:
         if not self.has_ended:
@@ -218,6 +216,11 @@ class Lane:
     def asyncio_task(self) -> Any:
         """Its task while that lives; None for callbacks, too."""
         return None if self._reference is None else self._reference()
+
+    @property
+    def owner(self) -> Any:
+        """The process of a world that its loop belongs to, if there is one."""
+        return self.loop.owner
 
     @property
     def path(self) -> str:

@@ -12,10 +12,9 @@ from typing import Any
 
 from greenlet import getcurrent
 
-from detrun_scheduler.asyncio_host.generators import share_generators
 from detrun_scheduler.asyncio_host.lanes import Lane
 from detrun_scheduler.asyncio_host.line import Line
-from detrun_scheduler.asyncio_host.private import SHUTDOWN_EXECUTOR, SHUTDOWN_GENERATORS, ends_the_run
+from detrun_scheduler.asyncio_host.private import SHUTDOWN_EXECUTOR, SHUTDOWN_GENERATORS, ends_the_run, get_running
 from detrun_scheduler.asyncio_host.tasks import AsyncioOfRun, new_task
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.threads.simulated_thread import SimulatedThread, WaitKind
@@ -53,6 +52,8 @@ class LoopLife:
     _coroutine_origin_tracking_enabled: bool
     _set_coroutine_origin_tracking: Any
     _check_closed: Any
+    _asyncgen_firstiter_hook: Callable[[Any], None]
+    _asyncgen_finalizer_hook: Callable[[Any], None]
     _check_running: Any
     check_run: Any
 
@@ -99,6 +100,14 @@ class LoopLife:
         """Whether asynchronous generators have not ended, or it has an executor."""
         return self._default_executor is not None or bool(vars(self).get("_asyncgens"))
 
+    def generator_begins(self, generator: Any) -> None:
+        """An asynchronous generator is begun in a step of this loop."""
+        self._asyncgen_firstiter_hook(generator)
+
+    def generator_is_finalized(self, generator: Any) -> None:
+        """It is collected before its end."""
+        self._asyncgen_finalizer_hook(generator)
+
     def run_forever(self) -> None:
         """Let the run step this loop's lanes until `stop`.
 
@@ -133,9 +142,7 @@ class LoopLife:
         self.is_stepping = True
         if self._debug:
             self._set_coroutine_origin_tracking(True)
-        if not self.counts.shares_generators:
-            self.counts.shares_generators = True
-            share_generators()
+        self.run.host.asyncgens.running_loop = get_running
         self._go_on()
         if self._stopping:
             self._begin_last_round()

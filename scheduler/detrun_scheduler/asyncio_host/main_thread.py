@@ -28,6 +28,19 @@ if TYPE_CHECKING:
     from detrun_scheduler.asyncio_host.event_loop import SimulatedEventLoop
 
 
+_program: Any = None
+
+
+def _asyncio() -> Any:
+    """The module that runs programs of asyncio; it imports asyncio, and so do those alone who need it."""
+    global _program
+    if _program is None:
+        from detrun_scheduler.asyncio_host import program
+
+        _program = program
+    return _program
+
+
 class MakesAsyncioMain:
     """Makes the main thread of a run; what the host takes for the main task's async function."""
 
@@ -42,9 +55,7 @@ class MakesAsyncioMain:
 
     def __call__(self) -> Any:
         """Make it: one that needs no stack, or a simulated thread where it may run more than what asyncio does."""
-        from detrun_scheduler.asyncio_host import program  # on the first run that needs it, not with detrun
-
-        threads, main = self.threads, self.main
+        threads, main, program = self.threads, self.main, _asyncio()
         if (
             type(main) is FunctionType
             and main.__code__.co_flags & CO_COROUTINE
@@ -101,7 +112,7 @@ class AsyncioMain:
             del trace
         if self.program.has_rest(loop):
             return self._as_thread(self.program.close_rest, (loop, ended))
-        self.program.close(loop)
+        self.program.close(loop, self)
         return self._end(ended)
 
     def _begin(self, message: Any) -> Any:

@@ -68,6 +68,10 @@ class _Policy(ABSTRACT_POLICY):  # type: ignore[misc]  # Any: its name depends o
             raise TypeError(f"loop must be an instance of AbstractEventLoop or None, not '{type(loop).__name__}'")
         self._loops[threading.get_ident()] = loop
 
+    def set_loop_of(self, thread: Any, loop: Any) -> None:
+        """As `set_event_loop`, for a simulated thread."""
+        self._loops[thread.ident] = loop
+
     def new_event_loop(self) -> Any:
         """A simulated loop, unless another OS thread asks."""
         return SimulatedEventLoop() if is_of_the_run() else _ORIGINAL_LOOP()

@@ -32,7 +32,7 @@ def is_plain() -> bool:
 def begin(coroutine: CoroutineType[Any, Any, Any], thread: Any) -> SimulatedEventLoop:
     """Make the loop of a program and its main task, and let the run step them while ``thread`` waits."""
     loop = SimulatedEventLoop()
-    policy_of_run().set_event_loop(loop)  # type: ignore[union-attr]  # `is_plain`
+    policy_of_run().set_loop_of(thread, loop)  # type: ignore[union-attr]  # `is_plain`
     loop.begin_main(coroutine, thread)
     return loop
 
@@ -42,11 +42,11 @@ def has_rest(loop: SimulatedEventLoop) -> bool:
     return loop.has_rest or has_tasks(loop)
 
 
-def close(loop: SimulatedEventLoop) -> None:
+def close(loop: SimulatedEventLoop, thread: Any) -> None:
     """The program is over, and has left nothing."""
     policy = policy_of_run()
     if policy is not None:
-        policy.set_event_loop(None)
+        policy.set_loop_of(thread, None)
     loop.close()
 
 
@@ -59,7 +59,7 @@ def close_rest(loop: SimulatedEventLoop, ended: outcome.Outcome[Any]) -> Any:
             with asyncio.Runner(loop_factory=lambda: loop) as runner:
                 runner.get_loop()
         finally:
-            close(loop)
+            close(loop, getcurrent())
 
 
 def run_program(main: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
@@ -72,7 +72,7 @@ def run_program(main: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     ended = outcome.capture(loop.end_main, outcome.capture(_wait, thread, loop))
     if has_rest(loop):
         return close_rest(loop, ended)
-    close(loop)
+    close(loop, thread)
     return ended.unwrap()
 
 

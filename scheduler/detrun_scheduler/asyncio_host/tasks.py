@@ -25,12 +25,11 @@ from detrun_scheduler.clock import primal_of
 class AsyncioOfRun:
     """What the loops of one run have in common."""
 
-    __slots__ = ("numbers", "shares_generators", "tasks")
+    __slots__ = ("numbers", "tasks")
 
     def __init__(self) -> None:
         self.numbers = count(1)  # of tasks and futures
         self.tasks = count(1)  # of tasks without a name
-        self.shares_generators = False
 
     def running_loop(self) -> Any:
         """The loop of which a step is running; None where trio's code or a thread runs."""

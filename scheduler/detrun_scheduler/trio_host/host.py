@@ -300,10 +300,11 @@ class Host(Runner):
             system_task=True,
         )
 
-    def spawn_thread(self, thread: Any, name: str) -> None:
+    def spawn_thread(self, thread: Any, name: str, context: Context | None = None) -> None:
         """Spawn a simulated thread as a system task: `spawn_impl` without what only coroutines need.
 
-        Greenlets bring their own contexts, so all of them are stepped in one, in which nothing runs.
+        Args:
+            context: in which it is stepped; None: one for all, in which nothing runs, since greenlets bring their own.
         """
         nursery = self.system_nursery
         assert nursery is not None
@@ -311,7 +312,7 @@ class Host(Runner):
             # The main task is over, but an asynchronous generator's ``finally`` may still want a thread.
             assert self.entry_nursery is not None
             nursery = self.entry_nursery
-        self._spawn(thread, nursery, name, self.system_context)
+        self._spawn(thread, nursery, name, self.system_context if context is None else context)
 
     def _spawn(
         self, coro: Any, nursery: trio.Nursery | None, name: str, context: Context, ki_protected: bool = True

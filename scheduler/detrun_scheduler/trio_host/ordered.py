@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import trio
 
+from detrun_scheduler.environment.addresses import address_of
 from detrun_scheduler.trio_host.private import RUN_MODULE, AsyncGenerators, CancelStatus, Runner, name_asyncgen
 
 
@@ -80,35 +82,68 @@ class OrderedAsyncGenerators(AsyncGenerators):
     """trio's asynchronous generator hooks, finalizing in the order of first iteration instead of by address.
 
     Making the hooks costs several µs, so one whose hooks no living generator has serves later runs, too.
+
+    Generators that are begun in a step of an event loop of asyncio's are that loop's.
+
+    Attributes:
+        running_loop: gives the loop of which a step is running, or None; None itself in a run without such loops.
+        owners: those of such generators that live. By address: when a generator is finalized, weak references to it are
+            dead already.
     """
 
-    __slots__ = ("hooks", "now")
+    __slots__ = ("hooks", "now", "owners", "running_loop")
 
     def __init__(self) -> None:
         # Ordered where trio has a `WeakSet` and a `set`, hence the mark.
         super().__init__(alive=OrderedWeakSet(), trailing_needs_finalize=OrderedSet())  # type: ignore[arg-type]
         self.hooks: Any = None
         self.now: Any = _RunnerNow()
+        self.running_loop: Callable[[], Any] | None = None
+        self.owners: dict[int, Any] = {}
 
     def install_hooks(self, runner: Runner) -> None:
         """Look after the generators of a run, until `close`."""
         self.now.runner = runner
         if self.hooks is None:
             super().install_hooks(self.now)  # which has what they ask for
-            self.hooks = sys.get_asyncgen_hooks()
+            before = self.prev_hooks
+            self.hooks = self._shared(*sys.get_asyncgen_hooks())
         else:
-            self.prev_hooks = sys.get_asyncgen_hooks()
-            sys.set_asyncgen_hooks(*self.hooks)
+            before = sys.get_asyncgen_hooks()
+        self.prev_hooks = before
+        sys.set_asyncgen_hooks(*self.hooks)
+
+    def _shared(self, first: Any, final: Any) -> tuple[Any, Any]:
+        """Hooks that leave to trio's what is no generator of asyncio's."""
+        owners = self.owners
+
+        @trio.lowlevel.enable_ki_protection
+        def begin(generator: Any) -> Any:
+            loop = None if self.running_loop is None else self.running_loop()
+            if loop is None:
+                owners.pop(address_of(generator), None)
+                return first(generator)
+            owners[address_of(generator)] = loop
+            return loop.generator_begins(generator)
+
+        @trio.lowlevel.enable_ki_protection
+        def finish(generator: Any) -> Any:
+            loop = owners.pop(address_of(generator), None)
+            return final(generator) if loop is None else loop.generator_is_finalized(generator)
+
+        return begin, finish
 
     @property
     def is_spare(self) -> bool:
         """Whether a later run can have this after the run is over: no generator would come back to it."""
         alive = self.alive
-        return type(alive) is OrderedWeakSet and not (alive.data or self.trailing_needs_finalize or self.foreign)
+        return type(alive) is OrderedWeakSet and not (
+            alive.data or self.trailing_needs_finalize or self.foreign or self.owners
+        )
 
     def rest(self) -> None:
         """Wait for a later run; what was there before this one is let go of."""
-        self.now.runner = None
+        self.now.runner = self.running_loop = None
         self.prev_hooks = _NO_HOOKS
 
     def end(self) -> None:
