@@ -324,26 +324,38 @@ class SimulatedEventLoop(FreshLoop, LoopLife, LoopTime, Outside, SELECTOR_LOOP):
         )
         self.lanes.clear()
 
+    @property
+    def has_own(self) -> bool:
+        """Whether it has something of its own to be closed: an executor, a selector, handlers of signals."""
+        made = vars(self)
+        return bool(self._default_executor or self._debug or "_signal_handlers" in made or "_selector" in made)
+
+    def _never_retrieved(self) -> list[Any]:
+        """Tasks that have ended with an exception that nothing has asked for."""
+        return [task for one in self._failed if (task := one()) is not None and task._log_traceback]
+
+    @property
+    def closes_quietly(self) -> bool:
+        """Whether `close` runs no code of the program's, such as a handler that is told of an exception."""
+        return not (self.has_own or (self._failed and self._never_retrieved()))
+
     def close(self) -> None:
         """As asyncio's; exceptions that nothing has retrieved by now are reported.
 
         In life a task reports its exception when it is collected, which is at no moment that a run could repeat.
         """
         is_open = not self._closed and self._thread_id is None
-        attributes = vars(self)
-        if is_open and not (
-            self._default_executor or self._debug or "_signal_handlers" in attributes or "_selector" in attributes
-        ):
+        if is_open and not self.has_own:
             # What asyncio's does, in four classes, where there is nothing to close.
             self._closed = self._executor_shutdown_called = True
             self._selector = None
         else:
             super().close()
         is_in_run = self.is_in_its_run and self.run.threads is not None
-        if is_in_run and attributes.get("_transports"):
+        if is_in_run and vars(self).get("_transports"):
             Remains(self, [])
         if is_open and is_in_run:
-            for task in (found for one in self._failed if (found := one()) is not None and found._log_traceback):
+            for task in self._never_retrieved():
                 task._log_traceback = False
                 self.call_exception_handler(
                     {"message": "Task exception was never retrieved", "exception": task.exception(), "task": task}

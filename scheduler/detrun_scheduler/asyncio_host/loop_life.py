@@ -90,6 +90,10 @@ class LoopLife:
             if not task.done():
                 raise RuntimeError("Event loop stopped before Future completed.")
             return task.result()
+        except BaseException:
+            if task.done() and not task.cancelled():
+                task.exception()  # as asyncio does, which then doesn't say that it was never retrieved
+            raise
         finally:
             task.remove_done_callback(ends_the_run)
             self._end_in()

@@ -2,8 +2,8 @@
 
 Such a thread makes an event loop, waits for the main task, and closes the loop; no code of the program's runs in it. So
 it needs no stack: it takes two steps, each a call of a method, where a simulated thread would switch greenlets. Where
-the main task leaves something to be closed (other tasks, asynchronous generators, an executor), or the thread is
-interrupted or killed, it becomes a simulated thread, in which asyncio's own runner does that.
+the main task leaves something to be closed (other tasks, asynchronous generators, an executor) or to be told (an
+exception that nothing has retrieved), it becomes a simulated thread, in which asyncio's own runner does that.
 
 To the run it looks as a simulated thread does: the same path, steps, waits and reports.
 
@@ -55,17 +55,17 @@ class MakesAsyncioMain:
 
     def __call__(self) -> Any:
         """Make it: one that needs no stack, or a simulated thread where it may run more than what asyncio does."""
-        threads, main, program = self.threads, self.main, _asyncio()
-        if (
-            type(main) is FunctionType
-            and main.__code__.co_flags & CO_COROUTINE
-            and threads.run.preemption is None
-            and program.is_plain()
-        ):
-            made = AsyncioMain(threads, program, main, self.arguments)
+        threads, program = self.threads, _asyncio()
+        if needs_no_stack(threads, self.main) and program.is_plain():
+            made = AsyncioMain(threads, program, self.main, self.arguments)
             threads.living.append(made)  # type: ignore[arg-type]  # looks like one
             return made
-        return threads.begin_main(program.run_program, (main, self.arguments))
+        return threads.begin_main(program.run_program, (self.main, self.arguments))
+
+
+def needs_no_stack(threads: Threads, main: Callable[..., Any]) -> bool:
+    """Whether no code of the program's runs where ``main`` is called, and the thread is not interrupted there."""
+    return type(main) is FunctionType and bool(main.__code__.co_flags & CO_COROUTINE) and threads.run.preemption is None
 
 
 class AsyncioMain:
@@ -79,7 +79,7 @@ class AsyncioMain:
     cr_running = False
     ends_alone = True  # no nursery, scope or lock of trio's ends with it
     is_stackless = True  # it is never suspended in the midst of something
-    pending = "BaseEventLoop.run_forever"
+    pending = "asyncio.run"
 
     # What is asked of a simulated thread.
     ident = MAIN_IDENT
@@ -103,30 +103,25 @@ class AsyncioMain:
             return self._begin(message)
         if type(message) is not outcome.Error and loop.is_stepping:
             return self.program.RUN_FOREVER.main
-        ended: outcome.Outcome[Any]
         try:
-            ended = outcome.Value(loop.end_main(message))
-        except BaseException as error:
-            trace = error.__traceback__
-            ended = outcome.Error(error.with_traceback(None if trace is None else trace.tb_next))
-            del trace
-        if self.program.has_rest(loop):
-            return self._as_thread(self.program.close_rest, (loop, ended))
-        self.program.close(loop, self)
-        return self._end(ended)
+            ended: Any = self.program.outcome_of_main(loop, message)
+            if self.program.is_over(loop):
+                self.program.close(loop, self)
+                return self._end(ended)
+            return self._as_thread(self.program.end, (loop, [ended], self.dying))
+        finally:
+            message = ended = None  # their tracebacks lead to this frame: a cycle of garbage
 
     def _begin(self, message: Any) -> Any:
         main, arguments, program = self.main, self.arguments, self.program
         self.main, self.arguments = _nothing, ()
         self.has_begun = True
-        try:
-            if message is not None:
-                message.unwrap()
-            coroutine = main(*arguments)
-        except BaseException as error:
-            trace = error.__traceback__
-            return self._end(outcome.Error(error.with_traceback(None if trace is None else trace.tb_next)))
-        program.begin(coroutine, self)
+        if type(message) is outcome.Error:  # killed before it has begun
+            return self._end(message)
+        made = outcome.capture(main, *arguments)
+        if type(made) is outcome.Error:
+            return self._end(made)
+        program.begin(made.unwrap(), self)
         return program.RUN_FOREVER.main
 
     def _end(self, ended: outcome.Outcome[Any]) -> Any:
@@ -143,15 +138,18 @@ class AsyncioMain:
         threads.living.remove(self)
         thread = threads.begin_main(function, arguments)
         thread.task, task.coro = task, thread
-        if self.dying:
-            thread.function, thread.arguments = _while_dying, (thread, function, *arguments)
         self.has_ended = True
         self.task = self.threads = None
         return thread.send(None)
 
     def throw(self, error: Any = GreenletExit, *rest: Any) -> Any:
         """Take a step that begins with an exception."""
-        return self.send(outcome.Error(error() if isinstance(error, type) else error))
+        message = outcome.Error(error() if isinstance(error, type) else error)
+        del error
+        try:
+            return self.send(message)
+        finally:
+            del message
 
     def close(self) -> None:
         """End now."""
@@ -194,11 +192,6 @@ class AsyncioMain:
 
 def _is_killed(ended: outcome.Outcome[Any]) -> bool:
     return type(ended) is outcome.Error and isinstance(ended.error, GreenletExit)
-
-
-def _while_dying(thread: Any, function: Callable[..., Any], *arguments: Any) -> Any:
-    thread.dying = True
-    return function(*arguments)
 
 
 def _nothing() -> None:

@@ -37,29 +37,53 @@ def begin(coroutine: CoroutineType[Any, Any, Any], thread: Any) -> SimulatedEven
     return loop
 
 
-def has_rest(loop: SimulatedEventLoop) -> bool:
-    """Whether the main task has left something to be closed."""
+def outcome_of_main(loop: SimulatedEventLoop, waited: Any) -> outcome.Outcome[Any]:
+    """How the main task has ended; ``waited`` says how the thread that has waited for it goes on."""
+    trace = None
+    try:
+        return outcome.Value(loop.end_main(waited))
+    except BaseException as error:
+        trace = error.__traceback__
+        return outcome.Error(error.with_traceback(None if trace is None else trace.tb_next))
+    finally:
+        waited = trace = None  # they lead to this frame: a cycle of garbage
+
+
+def is_over(loop: SimulatedEventLoop) -> bool:
+    """Whether the main task has left nothing to be closed, and closing the loop runs no code of the program's."""
+    return loop.closes_quietly and not _has_rest(loop)
+
+
+def _has_rest(loop: SimulatedEventLoop) -> bool:
     return loop.has_rest or has_tasks(loop)
 
 
 def close(loop: SimulatedEventLoop, thread: Any) -> None:
-    """The program is over, and has left nothing."""
+    """Close the loop of a program that has ended in ``thread`` and left nothing."""
     policy = policy_of_run()
     if policy is not None:
         policy.set_loop_of(thread, None)
     loop.close()
 
 
-def close_rest(loop: SimulatedEventLoop, ended: outcome.Outcome[Any]) -> Any:
-    """Close what the main task has left, in a simulated thread, and end as the main task has."""
+def end(loop: SimulatedEventLoop, ended: list[outcome.Outcome[Any]], is_dying: bool = False) -> Any:
+    """Close what the main task has left, and the loop, in a simulated thread; end as the main task has.
+
+    Args:
+        ended: how that is; taken out, since the traceback of an error leads to all that knows it from here on.
+        is_dying: the thread is being killed, and waits for nothing any more.
+    """
+    thread: Any = getcurrent()
+    thread.dying = thread.dying or is_dying
     try:
-        return ended.unwrap()
+        return ended.pop().unwrap()
     finally:
         try:
-            with asyncio.Runner(loop_factory=lambda: loop) as runner:
-                runner.get_loop()
+            if _has_rest(loop):
+                with asyncio.Runner(loop_factory=lambda: loop) as runner:
+                    runner.get_loop()
         finally:
-            close(loop, getcurrent())
+            close(loop, thread)
 
 
 def run_program(main: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
@@ -69,11 +93,7 @@ def run_program(main: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         return asyncio.run(coroutine)
     thread: Any = getcurrent()
     loop = begin(coroutine, thread)
-    ended = outcome.capture(loop.end_main, outcome.capture(_wait, thread, loop))
-    if has_rest(loop):
-        return close_rest(loop, ended)
-    close(loop, thread)
-    return ended.unwrap()
+    return end(loop, [outcome_of_main(loop, outcome.capture(_wait, thread, loop))])
 
 
 def _wait(thread: Any, loop: SimulatedEventLoop) -> None:

@@ -36,6 +36,7 @@ _RENAMED = {
     "_sleep": "time.sleep",
     "_is_alive": "Thread.is_alive",
     "_is_set": "Event.is_set",
+    "run_program": "asyncio.run",
 }
 
 
