@@ -22,7 +22,7 @@ import trio
 
 from detrun_scheduler import current
 from detrun_scheduler.acting import act, acting, collecting_step
-from detrun_scheduler.asyncio_host.imported import names_of_asyncio
+from detrun_scheduler.asyncio_host.imported import names_of_asyncio, program_of_asyncio
 from detrun_scheduler.asyncio_host.main_thread import MakesAsyncioMain
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.errors import DetrunError, StepLimitError, UsageError
@@ -100,7 +100,7 @@ class RunLoop(JournaledRun):
             with _AS_IT_IS if self.actor is None else acting(self, threads):
                 program = self.main = main
                 if in_asyncio:
-                    main, args = MakesAsyncioMain(threads, main, args), ()
+                    main, args = MakesAsyncioMain(threads, program_of_asyncio(), main, args), ()
                 elif as_thread:
                     main, args = threads.main(main, args), ()
                 host.open(main, args, self.restrict_ki)

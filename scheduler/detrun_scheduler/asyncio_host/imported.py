@@ -32,12 +32,25 @@ def names_of_asyncio() -> Any:
     return _names
 
 
+_program: Any = None
+
+
+def program_of_asyncio() -> Any:
+    """The module that runs async functions of asyncio's, which have imported that."""
+    global _program
+    if _program is None:
+        from detrun_scheduler.asyncio_host import program
+
+        _program = program
+    return _program
+
+
 def as_asyncio_program(main: Callable[..., Any]) -> Callable[..., Any]:
     """An ordinary function that does what ``asyncio.run(main(...))`` does."""
-    from detrun_scheduler.asyncio_host.program import run_program
+    program = program_of_asyncio()
 
     def run(*arguments: Any) -> Any:
-        return run_program(main, arguments)
+        return program.run_program(main, arguments)
 
     return run
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from inspect import CO_COROUTINE
 from types import FrameType, FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import outcome
 from greenlet import GreenletExit
@@ -24,38 +24,27 @@ from detrun_scheduler.threads.simulated_thread import MAIN_IDENT, NO_FRAME
 from detrun_scheduler.threads.threads import Threads
 from detrun_scheduler.trio_host.private import DETACH_TRAP, go_on_by, is_blocked
 
-if TYPE_CHECKING:
-    from detrun_scheduler.asyncio_host.event_loop import SimulatedEventLoop
-
-
-_program: Any = None
-
-
-def _asyncio() -> Any:
-    """The module that runs programs of asyncio; it imports asyncio, and so do those alone who need it."""
-    global _program
-    if _program is None:
-        from detrun_scheduler.asyncio_host import program
-
-        _program = program
-    return _program
-
 
 class MakesAsyncioMain:
-    """Makes the main thread of a run; what the host takes for the main task's async function."""
+    """Makes the main thread of a run; what the host takes for the main task's async function.
 
-    __slots__ = ("arguments", "main", "threads")
+    Args:
+        program: the module `program`, which imports asyncio.
+    """
+
+    __slots__ = ("arguments", "main", "program", "threads")
 
     makes_thread = True
 
-    def __init__(self, threads: Threads, main: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    def __init__(self, threads: Threads, program: Any, main: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         self.threads = threads
+        self.program = program
         self.main = main
         self.arguments = arguments
 
     def __call__(self) -> Any:
         """Make it: one that needs no stack, or a simulated thread where it may run more than what asyncio does."""
-        threads, program = self.threads, _asyncio()
+        threads, program = self.threads, self.program
         if needs_no_stack(threads, self.main) and program.is_plain():
             made = AsyncioMain(threads, program, self.main, self.arguments)
             threads.living.append(made)  # type: ignore[arg-type]  # looks like one
@@ -89,12 +78,12 @@ class AsyncioMain:
 
     def __init__(self, threads: Threads, program: Any, main: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         self.threads: Any = threads
-        self.program = program  # the module, which imports asyncio
+        self.program = program
         self.main = main
         self.arguments = arguments
         self.has_begun = self.has_ended = self.dying = False
         self.task: Any = None  # set by the loop when trio has made it
-        self.event_loop: SimulatedEventLoop | None = None  # while it runs
+        self.event_loop: Any = None  # while it runs
 
     def send(self, message: Any) -> Any:
         """Take one step."""
