@@ -82,6 +82,8 @@ class Resolver(trio.abc.HostnameResolver):
             host = host.decode("ascii", "replace")
         if family not in (0, socket.AF_INET, socket.AF_INET6):
             raise socket.gaierror(socket.EAI_FAMILY, f"ai_family not supported: {family}")
+        if host is None and port is None:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         if host and flags & socket.AI_NUMERICHOST and numeric_form(host) is None:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         number = _port(port)

@@ -73,8 +73,8 @@ class UdpSocket(Socket):
         """Send one datagram; says nothing about its arrival.
 
         Raises:
-            OSError: EMSGSIZE, EHOSTUNREACH, EPIPE, ECONNREFUSED if an earlier datagram found no socket, or EACCES, a
-                broadcast address without ``SO_BROADCAST``.
+            OSError: EMSGSIZE, EINVAL (port 0), EHOSTUNREACH, EPIPE, ECONNREFUSED if an earlier datagram found no
+                socket, or EACCES, a broadcast address without ``SO_BROADCAST``.
         """
         return self._send_to(data, address, {})
 
@@ -102,6 +102,8 @@ class UdpSocket(Socket):
         if self.write_shut:
             raise os_error(errno.EPIPE)
         host, port = self._numeric(address)
+        if not port:
+            raise os_error(errno.EINVAL)
         host = TO_ITSELF.get(host, host)
         self._check_broadcast(host)
         reaches_many = is_group(host)

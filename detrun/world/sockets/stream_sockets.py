@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket as constants
+import struct
 from typing import Any
 
 from detrun.world.network.link import Link
@@ -16,6 +17,8 @@ from detrun.world.sockets.group_addresses import is_group
 from detrun.world.sockets.machine_sockets import Socket, SocketOwner
 
 BACKLOG_MAX = 4096  # net.core.somaxconn
+_LINGER = (constants.SOL_SOCKET, getattr(constants, "SO_LINGER", 13))
+_LINGERS_NO_TIME = struct.pack("ii", 1, 0)
 
 
 class TcpSocket(Socket):
@@ -244,4 +247,6 @@ class TcpSocket(Socket):
         if self.connection is not None:
             if self.connection.connecting:
                 self.connection.forget()
+            if self.options.get(_LINGER) == _LINGERS_NO_TIME:
+                self.connection.abort()  # what is buffered is dropped
             self.connection.close()

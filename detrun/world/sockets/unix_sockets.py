@@ -17,6 +17,7 @@ from __future__ import annotations
 import errno
 import os
 import socket as constants
+import stat
 from itertools import count
 from typing import Any
 
@@ -78,7 +79,7 @@ class _Named(Socket):
         """Take a name; the empty one means a free abstract one.
 
         Raises:
-            OSError: EINVAL (bound already), EADDRINUSE (of a socket, or a file of the node).
+            OSError: EINVAL (bound already), EADDRINUSE (of a socket, or a file), ENOENT (outside a node: no folder).
         """
         self._check_open()
         name = name_of(address)
@@ -86,11 +87,19 @@ class _Named(Socket):
             raise os_error(errno.EINVAL)
         if not name:
             name = next(free for number in count() if (free := b"\0%05x" % number) not in self.node.unix_names)
-        is_file = isinstance(name, str) and not self.process.is_driver and os.path.lexists(name)
-        if is_file or key_of(name) in self.node.unix_names:
+        if self._is_file(name) or key_of(name) in self.node.unix_names:
             raise os_error(errno.EADDRINUSE)
+        # On a node any folder will do: those of a machine, as ``/run``, are not on its disk.
+        if isinstance(name, str) and self.process.is_driver and not os.path.isdir(os.path.dirname(key_of(name))):
+            raise os_error(errno.ENOENT)
         self.node.unix_names[key_of(name)] = self
         self.local, self.is_bound = ("", name), True
+
+    def _is_file(self, name: Name) -> bool:
+        """Whether there is a file of this name. Sockets of the real machine are none: the run does not see them."""
+        if not isinstance(name, str) or not os.path.lexists(name):
+            return False
+        return not (self.process.is_driver and stat.S_ISSOCK(os.lstat(name).st_mode))
 
     def _give_name_back(self) -> None:
         name = self.local[1]
@@ -106,7 +115,8 @@ class _Named(Socket):
         name = name_of(address)
         found = self.node.unix_names.get(key_of(name))
         if found is None:
-            raise os_error(errno.ECONNREFUSED if isinstance(name, bytes) or not name else errno.ENOENT)
+            is_refused = isinstance(name, bytes) or not name or self._is_file(name)
+            raise os_error(errno.ECONNREFUSED if is_refused else errno.ENOENT)
         if found.is_closed:
             raise os_error(errno.ECONNREFUSED)
         if found.kind != self.kind:

@@ -99,7 +99,11 @@ def _is_pipe(file: int) -> bool:
 
 
 def _number_of(file: Any) -> int:
-    number: int = file if isinstance(file, int) else file.fileno()
+    if isinstance(file, int):
+        return file
+    if not hasattr(file, "fileno"):
+        raise TypeError("argument must be an int, or have a fileno() method.")
+    number: int = file.fileno()
     return number
 
 

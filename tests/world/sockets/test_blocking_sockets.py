@@ -372,3 +372,27 @@ def identities() -> list[Any]:
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="compares with Linux")
 def test_protocols_and_errors_of_arguments_are_those_of_real_sockets() -> None:
     assert detrun.record(identities).result == identities()
+
+
+def test_lingering_for_no_time_port_0_and_what_has_no_descriptor_are_as_in_life() -> None:
+    def main() -> list[object]:
+        seen: list[object] = []
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            near = socket.create_connection(server.getsockname())
+            far, _ = server.accept()
+            near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            near.close()
+            time.sleep(0.02)
+            with far, pytest.raises(ConnectionResetError):
+                far.recv(1)
+        with socket.socket(type=socket.SOCK_DGRAM) as one, pytest.raises(OSError) as caught:
+            one.sendto(b"x", ("127.0.0.1", 0))
+        seen.append(caught.value.errno)
+        with pytest.raises(TypeError, match="have a fileno"):
+            select.select(["no file"], [], [], 0)
+        with pytest.raises(socket.gaierror) as unknown:
+            socket.getaddrinfo(None, None)
+        return [*seen, unknown.value.errno]
+
+    in_life = main()
+    assert detrun.record(main).result == in_life

@@ -169,3 +169,21 @@ def test_what_is_wrong_with_a_name_is_said() -> None:
             assert one.getsockname() == b"\x0000000"
 
     detrun.record(main)
+
+
+def test_files_and_missing_folders_are_in_the_way_of_names_outside_of_nodes_as_in_life(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+
+    def main() -> list[object]:
+        with socket.socket(socket.AF_UNIX) as one, socket.socket(socket.AF_UNIX) as other:
+            return [
+                number(lambda: one.bind(str(file))),
+                number(lambda: one.bind(str(tmp_path / "none" / "socket"))),
+                number(lambda: other.connect(str(file))),
+                number(lambda: other.connect(str(tmp_path / "none"))),
+            ]
+
+    in_life = main()
+    assert in_life == [errno.EADDRINUSE, errno.ENOENT, errno.ECONNREFUSED, errno.ENOENT]
+    assert detrun.record(main).result == in_life
