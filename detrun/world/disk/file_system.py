@@ -88,6 +88,7 @@ class FileSystem:
         self.handles: dict[int, int] = {}  # inode -> open handles
         self.modified: dict[int, int] = {}  # inode -> nanoseconds since 1970 of its last change; absent: as it was made
         self.used: dict[int, int] = {}  # the same of its last use, where a program has set it
+        self._unlinked: set[int] = set()  # files without a name that are open
         self.permissions: dict[int, int] = {}  # inode -> bits, where they are not the usual ones
         self.made_at = time.time_ns()
         self.used_sectors = self._count_sectors()
@@ -275,7 +276,7 @@ class FileSystem:
             inode,
             kind | self.permissions.get(inode, usual),
             0 if is_directory else self.size(inode),
-            2 if is_directory else 1,
+            2 if is_directory else int(inode not in self._unlinked),
             (modified := self.modified.get(inode, self.made_at)),
             self.used.get(inode, modified),
         )
@@ -371,6 +372,7 @@ class FileSystem:
     def reload(self) -> None:
         """The cache was read anew from the disk."""
         self.handles = {}
+        self._unlinked.clear()
         self.used_sectors = self._count_sectors()
 
     def forget_unopened(self) -> None:
@@ -397,10 +399,14 @@ class FileSystem:
         return found
 
     def _free_if_unused(self, inode: int, *, linked: bool) -> None:
-        if not linked and inode not in self.handles:
+        if not linked and inode in self.handles:
+            self._unlinked.add(inode)
+        elif not linked:
+            self._unlinked.discard(inode)
             content = self.state.cached.contents.pop(inode, None)
             self.modified.pop(inode, None)
             self.permissions.pop(inode, None)
+            self.used.pop(inode, None)
             if content is not None:
                 self.used_sectors -= len(content.sectors)
 

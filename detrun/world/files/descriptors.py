@@ -89,6 +89,7 @@ class Descriptors:
     def __init__(self, locks: FileLocks) -> None:
         self._locks = locks
         self._open: dict[int, OpenFile | OpenDirectory] = {}
+        self.inheritable: set[int] = set()
         self._next = _FIRST
 
     def add(self, opened: OpenFile | OpenDirectory, number: int | None = None) -> int:
@@ -143,6 +144,7 @@ class Descriptors:
         """
         found = self.opened(number)
         del self._open[number]
+        self.inheritable.discard(number)
         is_last = not self._has(found)
         if is_last:
             found.tables -= 1

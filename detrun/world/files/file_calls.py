@@ -175,13 +175,14 @@ class FileCalls(LockCalls):
         self.disk.file_system.permissions[self.descriptors.opened(fd).inode] = mode & 0o7777
 
     def get_inheritable(self, fd: int, /) -> bool:
-        """As `os.get_inheritable`: no other program runs on a node, which could inherit it."""
+        """As `os.get_inheritable`."""
         self.descriptors.opened(fd)
-        return False
+        return fd in self.descriptors.inheritable
 
     def set_inheritable(self, fd: int, inheritable: int, /) -> None:
-        """As `os.set_inheritable`."""
+        """As `os.set_inheritable`: kept, and without effect, since children have the files that they are given."""
         self.descriptors.opened(fd)
+        (self.descriptors.inheritable.add if inheritable else self.descriptors.inheritable.discard)(fd)
 
     def get_blocking(self, fd: int, /) -> bool:
         """As `os.get_blocking`."""

@@ -13,6 +13,7 @@ import os
 import stat as kinds
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -69,11 +70,20 @@ class NodeFiles(FileCalls):
             return text
         base = self.working_directory
         if dir_fd is not None:
-            opened = self.descriptors.opened(dir_fd)
-            if not isinstance(opened, OpenDirectory):
-                raise failure(errno.ENOTDIR, text)
-            base = opened.name
+            base = self._folder(dir_fd, text)
         return f"{base.rstrip('/')}/{text}"
+
+    def _folder(self, number: int, path: str) -> str:
+        """Where the directory of a descriptor is, from which ``path`` leads on; a real one where nodes can read it."""
+        if not self.descriptors.has_given(number):
+            with suppress(OSError), allowed():
+                where = str(real("readlink")(f"/proc/self/fd/{number}"))
+                if self.host.covers(where):
+                    return where
+        opened = self.descriptors.opened(number)
+        if not isinstance(opened, OpenDirectory):
+            raise failure(errno.ENOTDIR, path)
+        return opened.name
 
     def is_real(self, path: str) -> bool:
         """Whether an absolute path is one of the real files that can be read."""

@@ -6,14 +6,12 @@ child is raised at once.
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import sys
 from collections.abc import Callable
 from typing import Any
 
-from detrun.world.disk.file_system import failure
 from detrun.world.files.files_of_code import files_here
 from detrun.world.files.given_paths import name_as_given
 from detrun.world.processes import steps
@@ -93,9 +91,6 @@ def _take_directory(child: ChildProcess, parent: Any, cwd: Any, umask: int) -> N
     assert own is not None
     own.working_directory, own.mask = files.working_directory, files.mask if umask == -1 else umask & 0o777
     if cwd is not None:
-        where = files.absolute(cwd)
-        if files.is_real(where):
-            raise failure(errno.EACCES, where)
         try:
             own.chdir(cwd)
         except OSError as error:

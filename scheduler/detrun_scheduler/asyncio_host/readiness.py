@@ -8,11 +8,14 @@ refused: when one becomes ready is not deterministic.
 
 from __future__ import annotations
 
+import errno
+import os
 import selectors
 from collections.abc import Mapping
 from selectors import EVENT_READ, EVENT_WRITE, SelectorKey
 from typing import Any, Protocol
 
+from detrun_scheduler.environment.file_names import is_on_a_disk
 from detrun_scheduler.environment.hidden_state import refuse
 
 _REAL = (
@@ -129,6 +132,8 @@ class SimulatedSelector(selectors.BaseSelector):
     def _change(self, key: SelectorKey, events: int, data: Any) -> SelectorKey:
         socket = self._loop.run.host.sockets.get(key.fd)
         if socket is None and not key.events:  # a simulated socket may have been closed since it was registered
+            if is_on_a_disk(key.fd):
+                raise OSError(errno.EPERM, os.strerror(errno.EPERM))  # as epoll says of files
             refuse("waiting for a file descriptor", _REAL)
         for event, handle in zip((EVENT_READ, EVENT_WRITE), data, strict=True):
             watched = self._watched.get((key.fd, event))

@@ -72,6 +72,12 @@ def lead_to(here: Callable[[], Any] | None) -> None:
     files_here = here
 
 
+def is_on_a_disk(number: int) -> bool:
+    """Whether a number means a file on the disk of the node whose code calls."""
+    files = None if files_here is None else files_here()
+    return files is not None and number in files.descriptors
+
+
 def _open(*arguments: Any, **named: Any) -> Any:
     if end_of is not None:
         end = _end_of_call(arguments, named)

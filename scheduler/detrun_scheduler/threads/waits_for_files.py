@@ -1,7 +1,8 @@
 """`select.select`, `poll` and `epoll` inside a run: they wait in virtual time, and never for the outside.
 
 With nothing to watch they are a sleep, and a call that only looks takes 1 µs. Files are asked at once, and what is
-ready is returned. Simulated sockets are waited for (`waits_for_sockets`). Of files only a pipe is waited for, since
+ready is returned. Files on the disk of a node are always ready, and ``epoll`` does not take them, as in life. Simulated
+sockets are waited for (`waits_for_sockets`). Of real files only a pipe is waited for, since
 both its ends may be in the run (`multiprocessing.pool.ThreadPool` tells its threads so): the caller pauses for 1 µs of
 virtual time, then for twice as long each time up to a second, and asks again. Where no other thread or task can ever
 write, and for every other kind of file, the call is refused by name.
@@ -11,6 +12,7 @@ The rule is that of `patched_threading`: a replacement decides by who calls. `se
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import stat
@@ -19,6 +21,7 @@ from typing import Any
 
 from greenlet import getcurrent
 
+from detrun_scheduler.environment.file_names import is_on_a_disk
 from detrun_scheduler.environment.hidden_state import refuse
 from detrun_scheduler.environment.replaced_names import ReplacedNames
 from detrun_scheduler.run import ActiveRun
@@ -120,12 +123,15 @@ def _select(reading: Any, writing: Any, failing: Any, timeout: float | None = No
         for number in filter(simulated.__contains__, map(_number_of, files)):
             sockets.events[number] = sockets.events.get(number, 0) | event
     real = [[file for file in files if _number_of(file) not in simulated] for files in watched]
+    on_disk = {number for files in real for number in map(_number_of, files) if is_on_a_disk(number)}
+    if on_disk:
+        real = [[file for file in files if _number_of(file) not in on_disk] for files in real]
 
     def ask() -> Any:
         found = original(*real, 0)
-        if not sockets:
+        if not sockets and not on_disk:
             return found
-        ready = dict(sockets.ready())
+        ready = dict(sockets.ready()) | dict.fromkeys(on_disk, IN | OUT)
         return tuple(
             [file for file in files if file in one or ready.get(_number_of(file), 0) & event]
             for event, files, one in zip((IN, OUT, 0), watched, found, strict=True)
@@ -144,12 +150,19 @@ class _Watching:
         self._files: set[int] = set()
         self._simulated = run.host.sockets
         self._sockets = WatchedSockets(run)
+        self._on_disk: dict[int, int] = {}  # files that are always ready, and the events that are asked for
+
+    def _watch_on_disk(self, number: int, events: int) -> None:
+        self._on_disk[number] = events & (IN | OUT)
 
     def register(self, fd: Any, eventmask: int = IN | OUT | select.POLLPRI) -> None:
         """As the real one."""
         number = _number_of(fd)
         if number in self._simulated:
             self._sockets.watch(number, eventmask)
+            return
+        if is_on_a_disk(number):
+            self._watch_on_disk(number, eventmask)
             return
         self._real.register(fd, eventmask)
         self._files.add(number)
@@ -160,31 +173,38 @@ class _Watching:
         if number in self._sockets.events:
             self._sockets.watch(number, eventmask)
             return
+        if number in self._on_disk:
+            self._watch_on_disk(number, eventmask)
+            return
         self._real.modify(fd, eventmask)
 
     def unregister(self, fd: Any) -> None:
         """As the real one."""
         number = _number_of(fd)
-        if not self._sockets.forget(number):
+        if self._on_disk.pop(number, None) is None and not self._sockets.forget(number):
             self._real.unregister(fd)
             self._files.discard(number)
 
     def _asked(self, seconds: float | None, *most: int) -> Any:
         sockets = self._sockets
-        if seconds == 0 and not self._files and not sockets:
+        if seconds == 0 and not self._files and not sockets and not self._on_disk:
             return []  # it can tell nothing: libraries ask so once in a process, whether `poll` works
 
         def ask() -> Any:
             found = self._real.poll(0, *most)
-            if not sockets:
+            if not sockets and not self._on_disk:
                 return found
-            both = [*found, *sockets.ready()]
+            both = [*found, *self._ready_on_disk(), *sockets.ready()]
             return both[: most[0]] if most and most[0] > 0 else both
 
         found = _wait(self.call, ask, seconds, self._files, sockets)
         if sockets:
             sockets.said(found)
         return found
+
+    def _ready_on_disk(self) -> list[tuple[int, int]]:
+        found = ((one, events if is_on_a_disk(one) else select.POLLNVAL) for one, events in self._on_disk.items())
+        return [(number, events) for number, events in found if events]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
@@ -206,6 +226,9 @@ class Epoll(_Watching):
     """`select.epoll`'s object."""
 
     call = "select.epoll"
+
+    def _watch_on_disk(self, number: int, events: int) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
     def poll(self, timeout: float | None = None, maxevents: int = -1) -> Any:
         """As the real one; ``timeout`` in virtual seconds."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pathlib
+import select
+import selectors
 import stat
 import subprocess
 import sys
@@ -70,6 +73,15 @@ def answers() -> Iterator[Callable[[], Any]]:
     yield lambda: os.close(os.open("open", os.O_CREAT | os.O_WRONLY)) or stat.filemode(os.stat("open").st_mode)
     yield lambda: [os.pathconf(".", name) for name in ("PC_NAME_MAX", "PC_PATH_MAX", "PC_PIPE_BUF")]
     yield lambda: os.pathconf(".", "PC_OF_NOTHING")
+    yield lambda: [bool(found) for found in select.select([OPEN("f")], [OPEN("f")], [OPEN("f")], 1)]
+    yield lambda: polled(OPEN("f"), select.POLLIN, close=False)
+    yield lambda: polled(OPEN("f"), select.POLLIN | select.POLLOUT, close=False)
+    yield lambda: polled(OPEN("f"), select.POLLIN, close=True)
+    yield lambda: select.epoll().register(OPEN("f"))
+    yield lambda: selectors.DefaultSelector().register(OPEN("f"), selectors.EVENT_READ)
+    yield lambda: asyncio.run(watched())
+    yield lambda: inherited(os.open("f", os.O_RDONLY))
+    yield lambda: nameless("gone")
     # A directory that is held and renamed, and one that is removed under its process.
     folder: list[int] = []
     yield lambda: folder.append(os.open("d", os.O_RDONLY))
@@ -81,6 +93,31 @@ def answers() -> Iterator[Callable[[], Any]]:
     yield lambda: os.getcwd()
     yield lambda: OPEN("x", "w")
     yield lambda: os.chdir("..")
+
+
+def polled(file: Any, events: int, *, close: bool) -> list[int]:
+    poll = select.poll()
+    poll.register(file, events)
+    if close:
+        file.close()
+    return [found for _, found in poll.poll(1)]
+
+
+async def watched() -> None:
+    asyncio.get_running_loop().add_reader(OPEN("f"), print)
+
+
+def inherited(number: int) -> list[bool]:
+    before = os.get_inheritable(number)
+    os.set_inheritable(number, True)
+    return [before, os.get_inheritable(number)]
+
+
+def nameless(name: str) -> list[int]:
+    file = OPEN(name, "w")
+    before = os.fstat(file.fileno()).st_nlink
+    os.unlink(name)
+    return [before, os.fstat(file.fileno()).st_nlink]
 
 
 def outcomes() -> list[str]:
@@ -126,12 +163,19 @@ def test_a_child_has_the_mask_of_its_parent_or_the_one_that_it_is_given() -> Non
 
 def test_a_program_may_work_in_a_directory_of_real_files_that_its_node_reads(tmp_path: pathlib.Path) -> None:
     (tmp_path / "data").write_text("real")
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "inner").write_text("deep")
 
     def program(found: list[Any]) -> None:
         os.chdir(tmp_path)
         found += [OPEN("data").read(), os.getcwd() == str(tmp_path), os.listdir()]
         with pytest.raises(NotADirectoryError):
             os.chdir("data")
+        found.append([(folder, names) for folder, _, names, _ in os.fwalk(tmp_path)])
+        folder = os.open(tmp_path, os.O_RDONLY)
+        found.append(os.read(os.open("data", os.O_RDONLY, dir_fd=folder), 9))
+        command = [sys.executable, "-c", "print(open('inner').read())"]
+        found.append(subprocess.run(command, check=True, capture_output=True, text=True, cwd="below").stdout)
 
     async def system() -> list[Any]:
         found: list[Any] = []
@@ -140,4 +184,5 @@ def test_a_program_may_work_in_a_directory_of_real_files_that_its_node_reads(tmp
             await world.node("a").ended()
         return found
 
-    assert detrun.record(system).result == ["real", True, ["data"]]
+    walked = [(str(tmp_path), ["data"]), (f"{tmp_path}/below", ["inner"])]
+    assert detrun.record(system).result == ["real", True, ["below", "data"], walked, b"real", "deep\n"]
