@@ -158,7 +158,8 @@ def test_a_run_in_another_thread_is_ended_when_it_runs_python(
     detrun.record(threading.active_count)  # in the main thread: installs the handler
     thread = threading.Thread(target=elsewhere)
     thread.start()
-    thread.join()
+    while thread.is_alive():
+        assert threading.current_thread() is threading.main_thread()  # also for those that ask while the run is on
     assert isinstance(caught[0], StalledError)
 
 

@@ -27,6 +27,12 @@ class Alive(dict[int, threading.Thread]):
     Real threads that start or end beside the run (of a process pool, say) belong to the table that this one stands for.
     """
 
+    def __missing__(self, ident: int) -> threading.Thread:
+        if threads_in_place() is not None:
+            raise KeyError(ident)
+        found: threading.Thread = OF_ONE_RUN.originals["_active"][ident]
+        return found
+
     def __setitem__(self, ident: int, thread: threading.Thread) -> None:
         if threads_in_place() is not None:
             super().__setitem__(ident, thread)
