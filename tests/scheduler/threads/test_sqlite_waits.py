@@ -154,7 +154,7 @@ def test_rows_of_a_generator_are_all_written_after_a_wait(database: str) -> None
 
         connection = sqlite3.connect(database, isolation_level=None)
         connection.execute("delete from t")
-        holder = sqlite3.connect(database, isolation_level=None)
+        holder = sqlite3.connect(database, isolation_level=None, check_same_thread=False)
 
         def hold() -> None:
             holder.execute("begin immediate")
