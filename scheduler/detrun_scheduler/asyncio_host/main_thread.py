@@ -60,7 +60,7 @@ def needs_no_stack(threads: Threads, main: Callable[..., Any]) -> bool:
 class AsyncioMain:
     """The main thread of one run. Looks like a coroutine to trio, and like a simulated thread to the run."""
 
-    __slots__ = (*("arguments", "dying", "event_loop", "has_begun", "has_ended", "main", "program", "task", "threads"),)
+    __slots__ = ("arguments", "dying", "event_loop", "has_begun", "has_ended", "main", "program", "task", "threads")
 
     # What trio and reports expect of a coroutine.
     __name__ = __qualname__ = "main"
