@@ -2,14 +2,16 @@
 
 The code is CPython's, unchanged. Three things in it are not a function of the program, and get an order here: futures
 are kept in sets, and locked in the order of their addresses, by `wait` and `as_completed`; a pool joins its workers in
-the order of a set. The rule: what a run makes is ordered by when it was made. At the end of the main function pools are
-told to stop, as the interpreter does at exit, before threads are waited for. A worker that is killed at the end of a
-run says nothing of it; the pool's code would log every exception that reaches it, `GreenletExit` among them.
+the order of a set. The rule: what a run makes is ordered by when it was made. `as_completed` waits until its time-out
+is more than over, for which virtual time has to pass (`_PassingEvent`). At the end of the main function pools are told
+to stop, as the interpreter does at exit, before threads are waited for. A worker that is killed at the end of a run
+says nothing of it; the pool's code would log every exception that reaches it, `GreenletExit` among them.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import _base, thread
 from functools import partial
@@ -18,10 +20,13 @@ from typing import Any
 from greenlet import GreenletExit
 
 from detrun_scheduler.environment.replaced_names import ReplacedNames
-from detrun_scheduler.threads.calling import threads_of_call
+from detrun_scheduler.threads.calling import is_of_the_run, threads_of_call
 from detrun_scheduler.threads.locks import Lock
 from detrun_scheduler.threads.simulated_thread import SimulatedThread
 from detrun_scheduler.threads.threads import Threads
+
+# Seconds. Real time passes between two looks at a clock; it takes some 20 ns.
+SHORTEST_WAIT = 1e-9
 
 _futures: Any = _base
 _pools: Any = thread
@@ -75,7 +80,27 @@ def _is_no_kill(record: logging.LogRecord) -> bool:
     return not (record.exc_info and isinstance(record.exc_info[1], GreenletExit))
 
 
-NAMES = ReplacedNames(_base, {"_AcquireFutures": _LockedFutures}, may_stay=True)
+class _PassingEvent(threading.Event):
+    """An event of which a wait with a time-out takes some time."""
+
+    def wait(self, timeout: Any = None) -> bool:
+        """As `threading.Event.wait`, for ``SHORTEST_WAIT`` at least: a wait for no time would be asked for again."""
+        return super().wait(timeout if timeout is None else max(timeout, SHORTEST_WAIT))
+
+
+def _create_and_install_waiters(futures: Any, return_when: Any) -> Any:
+    """What `wait` and `as_completed` wait by; the latter does so again while its deadline is not past, be it now."""
+    waiter = NAMES.originals["_create_and_install_waiters"](futures, return_when)
+    if type(waiter) is _futures._AsCompletedWaiter and is_of_the_run():
+        waiter.event.__class__ = _PassingEvent
+    return waiter
+
+
+NAMES = ReplacedNames(
+    _base,
+    {"_AcquireFutures": _LockedFutures, "_create_and_install_waiters": _create_and_install_waiters},
+    may_stay=True,
+)
 
 
 def install_for_good() -> None:

@@ -46,6 +46,18 @@ def test_a_pool_locks_joins_and_yields_in_the_same_order_in_each_replay(program,
         assert (again.result, again.digest) == (run.result, run.digest)
 
 
+def test_as_completed_times_out_where_virtual_time_is_at_its_deadline():
+    def program():
+        begin = time.monotonic()
+        with ThreadPoolExecutor(1) as pool:
+            with pytest.raises(TimeoutError, match=r"1 \(of 1\) futures unfinished"):
+                list(as_completed([pool.submit(time.sleep, 1)], timeout=0.25))
+            return time.monotonic() - begin
+
+    for seed in range(3):
+        assert detrun.record(program, seed=seed, max_steps=200).result == pytest.approx(0.25, abs=1e-6)
+
+
 def test_a_worker_that_is_killed_with_a_failed_run_logs_nothing(capfd, caplog):
     def program():
         pool = ThreadPoolExecutor(2)
