@@ -8,6 +8,7 @@ servers are not simulated.
 
 from __future__ import annotations
 
+import re
 import socket
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Any
@@ -16,9 +17,10 @@ import trio
 
 from detrun.world.network.posix import ANY, ANY6, BROADCAST, LOOPBACK, LOOPBACK6, check_flow
 from detrun.world.services import Services
-from detrun_scheduler.threads.service_names import port_of
+from detrun_scheduler.threads.service_names import port_of, service_at
 
 _EAI_ADDRFAMILY = getattr(socket, "EAI_ADDRFAMILY", socket.EAI_FAMILY)
+_SHORT_FORM = re.compile(r"\d+(\.\d+){1,2}", re.ASCII)  # a number alone is the name of a node
 _NO_SCOPE: dict[int, tuple[int, ...]] = {socket.AF_INET: (), socket.AF_INET6: (0, 0)}
 
 
@@ -70,8 +72,10 @@ class Resolver(trio.abc.HostnameResolver):
 
     def numeric_host(self, host: Any, family: int) -> str:
         """``host`` as an address; names are resolved, as the standard library does in ``bind`` and ``connect``."""
+        if isinstance(host, bytes | bytearray):
+            host = host.decode("ascii", "replace")
         if not isinstance(host, str):
-            raise TypeError(f"str expected, not {type(host).__name__}")
+            raise TypeError(f"str, bytes or bytearray expected, not {type(host).__name__}")
         if host == "<broadcast>" and family == socket.AF_INET:
             return BROADCAST
         return self.resolve(host, family)
@@ -80,6 +84,10 @@ class Resolver(trio.abc.HostnameResolver):
         """What ``socket.getaddrinfo`` answers."""
         if isinstance(host, bytes):
             host = host.decode("ascii", "replace")
+        elif isinstance(host, str):
+            check_labels(host)
+        elif host is not None:
+            raise TypeError("getaddrinfo() argument 1 must be string or None")
         if family not in (0, socket.AF_INET, socket.AF_INET6):
             raise socket.gaierror(socket.EAI_FAMILY, f"ai_family not supported: {family}")
         if host is None and port is None:
@@ -121,9 +129,11 @@ class Resolver(trio.abc.HostnameResolver):
         if not isinstance(address, tuple):
             raise TypeError("getnameinfo() argument 1 must be a tuple")
         check_flow(address)
-        host, port = address[0], str(address[1])
+        host, port = address[0], _service(address[1], flags)
         if numeric_form(host) is None:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        if len(address) != 2 and ":" not in host:
+            raise OSError("IPv4 sockaddr must be 2 tuple")
         node = self._services.by_address.get(host) or self._services.by_address6.get(host)
         if node is None or flags & socket.NI_NUMERICHOST:
             return host, port
@@ -134,11 +144,37 @@ def numeric_form(host: str) -> str | None:
     """``host`` as an address in its canonical form, an IPv4 one in an IPv6 one as the former; None if it is a name."""
     try:
         if ":" not in host:
-            return str(IPv4Address(host))
+            return _short_form(host) if _SHORT_FORM.fullmatch(host) else str(IPv4Address(host))
         address = IPv6Address(host.partition("%")[0])
     except AddressValueError:
         return None
     return str(address.ipv4_mapped or address)
+
+
+def _short_form(host: str) -> str | None:
+    """An IPv4 address of less than four numbers (``127.1``), as ``inet_aton`` reads it."""
+    try:
+        return socket.inet_ntoa(socket.inet_aton(host))
+    except OSError:
+        return None
+
+
+def check_labels(host: str) -> None:
+    """See that the standard library could ask for a name.
+
+    Raises:
+        UnicodeError: a label is empty or too long, or has characters that a name cannot have.
+    """
+    host.encode("idna")
+
+
+def _service(port: int, flags: int) -> str:
+    if not flags & socket.NI_NUMERICSERV:
+        try:
+            return service_at(port, "udp" if flags & socket.NI_DGRAM else "tcp")
+        except OSError:
+            pass
+    return str(port)
 
 
 def _port(port: Any) -> int:

@@ -8,6 +8,7 @@ import socket
 from operator import index
 from typing import Any
 
+from detrun.world.network.posix import os_error
 from detrun.world.sockets.datagram_sockets import UdpSocket
 from detrun.world.sockets.machine_sockets import SocketOwner
 from detrun.world.sockets.stream_sockets import TcpSocket
@@ -20,6 +21,7 @@ CLOEXEC = getattr(socket, "SOCK_CLOEXEC", 0)
 # Family -> kind -> what is simulated; -1 for none given.
 _INTERNET: dict[int, Any] = {socket.SOCK_STREAM: TcpSocket, socket.SOCK_DGRAM: UdpSocket}
 _UNIX: dict[int, Any] = {socket.SOCK_STREAM: UnixStreamSocket, socket.SOCK_DGRAM: UnixDatagramSocket}
+_KINDS_OF_LINUX = 11  # SOCK_MAX
 _KINDS: dict[int, dict[int, Any]] = {
     -1: _INTERNET,
     socket.AF_INET: _INTERNET,
@@ -32,7 +34,7 @@ def kind_of(family: int, type: int, proto: int) -> Any:
     """The class of the simulated socket; -1 stands for what is not given.
 
     Raises:
-        OSError: EAFNOSUPPORT, EPROTONOSUPPORT.
+        OSError: EAFNOSUPPORT, EINVAL (no kind has this number), EPROTONOSUPPORT.
     """
     kinds = _KINDS.get(family)
     if kinds is None:
@@ -42,6 +44,8 @@ def kind_of(family: int, type: int, proto: int) -> Any:
             f"{_family_name(family)}; use a host name, an address, or a port of 127.0.0.1",
         )
     kind = socket.SOCK_STREAM if type == -1 else type & ~(NONBLOCK | CLOEXEC)
+    if not 0 <= kind < _KINDS_OF_LINUX:
+        raise os_error(errno.EINVAL)
     found = kinds.get(kind)
     if found is None or proto not in (-1, 0, found.protocol):
         raise OSError(

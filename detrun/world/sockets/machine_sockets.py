@@ -17,6 +17,7 @@ import os
 import socket as constants
 import struct
 from collections.abc import Mapping
+from operator import index
 from typing import Any, Protocol
 
 import trio
@@ -41,6 +42,10 @@ from detrun.world.sockets.ports import Ports
 
 _RECEIVE_LIMIT, _SEND_LIMIT = getattr(constants, "SO_RCVTIMEO", -1), getattr(constants, "SO_SNDTIMEO", -1)
 _TIMEVAL = struct.Struct("ll")  # struct timeval
+# Linux numbers them from 1 to less than 100; other systems have further ones, under the names of ``socket``.
+_OF_SOCKETS = frozenset(range(1, 100)) | {
+    number for name, number in vars(constants).items() if name.startswith("SO_") and isinstance(number, int)
+}
 _IPV6_ONLY = (constants.IPPROTO_IPV6, constants.IPV6_V6ONLY)
 
 
@@ -92,6 +97,7 @@ class Socket:
     option_defaults: Mapping[tuple[int, int], int] = {}  # other than 0, by level and name
 
     is_listening = False  # overridden by the sockets that can
+    connect_is_told = True  # `connect` has said how the attempt ended, or a blocking one has waited for it
 
     def __init__(self, process: SocketOwner, family: constants.AddressFamily = constants.AF_INET) -> None:
         self.process = process
@@ -248,8 +254,7 @@ class Socket:
             shown = repr(address) if isinstance(address, tuple) else type(address).__name__
             raise TypeError(f"{self.family.name} address must be a tuple {words}, not {shown}")
         host, port = address[:2]
-        if not isinstance(port, int):
-            raise TypeError(f"port must be an int, not {port!r}")
+        port = index(port)
         if not 0 <= port <= 0xFFFF:
             raise OverflowError("bind(): port must be 0-65535.")
         check_flow(address)
@@ -264,8 +269,13 @@ class Socket:
         return self.network.resolver.resolve(host, self.family)
 
     def option(self, level: int, name: int) -> Any:
-        """The value of a socket option; that of ``option_defaults``, or 0, if it was never set."""
+        """The value of a socket option; that of ``option_defaults``, or 0, if it was never set.
+
+        Raises:
+            OSError: ENOPROTOOPT, the level of sockets has none of this number.
+        """
         self._check_open()
+        _check_option(level, name)
         if level == constants.SOL_SOCKET:
             if name == constants.SO_TYPE:
                 return int(self.kind)
@@ -280,8 +290,9 @@ class Socket:
         return self.options.get((level, name), self.option_defaults.get((level, name), 0))
 
     def set_option(self, level: int, name: int, value: Any) -> None:
-        """Remember a socket option."""
+        """Remember a socket option; errors as `option`'s."""
         self._check_open()
+        _check_option(level, name)
         self.options[level, name] = value
 
     def time_limit(self, readable: bool) -> float | None:
@@ -356,3 +367,8 @@ class Socket:
         self.readers.vanish()
         self.writers.vanish()
         self.close()
+
+
+def _check_option(level: int, name: int) -> None:
+    if level == constants.SOL_SOCKET and name not in _OF_SOCKETS:
+        raise os_error(errno.ENOPROTOOPT)

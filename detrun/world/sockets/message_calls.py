@@ -27,7 +27,7 @@ class MessageCalls:
     _attempt: Any
     send: Callable[..., int]
     sendto: Callable[..., int]
-    recv: Callable[..., bytes]
+    _receive: Callable[[int, int], bytes]
 
     def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0) -> tuple[bytes, list[Any], int, Any]:
         """As `recvfrom`, with ancillary data and flags: what was cut.
@@ -50,7 +50,7 @@ class MessageCalls:
             ancillary, found = ([], 0) if simulated.headers is None else simulated.headers.received(header, ancbufsize)
             source = simulated.source_shown(source)
         else:
-            return self.recv(bufsize, flags), [], 0, None
+            return self._receive(bufsize, flags), [], 0, None
         cut = int(constants.MSG_TRUNC) if len(whole) > bufsize else 0
         return whole[:bufsize], ancillary, found | cut, source
 
@@ -93,6 +93,18 @@ class MessageCalls:
         except BaseException:
             drop(passed)
             raise
+
+
+def readable(data: Any) -> memoryview:
+    """The bytes that a call sends.
+
+    Raises:
+        TypeError: ``data`` has none.
+    """
+    try:
+        return memoryview(data)
+    except TypeError:
+        raise TypeError(f"a bytes-like object is required, not '{type(data).__name__}'") from None
 
 
 def writable(buffer: Any) -> memoryview:

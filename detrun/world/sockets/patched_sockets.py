@@ -18,8 +18,8 @@ from typing import Any
 
 import trio
 
-from detrun.world.network.posix import os_error
-from detrun.world.network.resolver import Resolver
+from detrun.world.network.posix import ANY, os_error
+from detrun.world.network.resolver import Resolver, check_labels
 from detrun.world.sockets import stdlib_sockets
 from detrun.world.sockets.kinds_of_sockets import CLOEXEC, NONBLOCK
 from detrun.world.sockets.machine_sockets import SocketOwner
@@ -67,8 +67,10 @@ def _uname() -> Any:
     return os.uname_result((real.sysname, _gethostname(), real.release, real.version, real.machine))
 
 
-def _gethostbyname(name: str) -> str:
-    return _resolver().resolve(name)
+def _gethostbyname(name: str | bytes | bytearray) -> str:
+    if isinstance(name, str):
+        check_labels(name)
+    return _resolver().numeric_host(name, socket.AF_INET) if name else ANY
 
 
 def _gethostbyname_ex(name: str) -> tuple[str, list[str], list[str]]:

@@ -25,7 +25,7 @@ from detrun.world.sockets.machine_sockets import (
     STATUS,
     SocketOwner,
 )
-from detrun.world.sockets.message_calls import MessageCalls, writable
+from detrun.world.sockets.message_calls import MessageCalls, readable, writable
 from detrun.world.sockets.stream_sockets import TcpSocket
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.threads.calling import schedule_point
@@ -191,7 +191,17 @@ class SimulatedSocket(MessageCalls, _REAL):  # type: ignore[misc]  # Any: stubs 
         return value
 
     def setsockopt(self, level: int, optname: int, value: Any, optlen: int = 0) -> None:
-        """Remembered; `machine_sockets` says what is heeded."""
+        """Remembered; `machine_sockets` says what is heeded.
+
+        Raises:
+            TypeError: it is neither an int nor bytes, nor None with ``optlen``.
+        """
+        if value is None:
+            index(optlen)
+        elif hasattr(value, "__index__"):
+            value = index(value)
+        else:
+            value = bytes(readable(value))
         self.simulated.set_option(level, optname, value)
 
     def bind(self, address: Any) -> None:
@@ -224,6 +234,7 @@ class SimulatedSocket(MessageCalls, _REAL):  # type: ignore[misc]  # Any: stubs 
             number = self.simulated.take_error()
             if number:
                 raise os_error(number) from None
+            self.simulated.connect_is_told = True
 
     def connect_ex(self, address: Any) -> int:
         """As `connect`, but the error is returned."""
@@ -237,11 +248,11 @@ class SimulatedSocket(MessageCalls, _REAL):  # type: ignore[misc]  # Any: stubs 
 
     def send(self, data: Any, flags: int = 0) -> int:
         """Send a part, or one datagram."""
-        return int(self._attempt("send", False, flags, self.simulated.send, data))
+        return int(self._attempt("send", False, flags, self.simulated.send, readable(data)))
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         """Send everything, in the time that one operation may take."""
-        rest = memoryview(data).cast("B")
+        rest = readable(data).cast("B")
 
         def send_the_rest() -> None:
             nonlocal rest
@@ -254,10 +265,7 @@ class SimulatedSocket(MessageCalls, _REAL):  # type: ignore[misc]  # Any: stubs 
         """Send one datagram to the address that comes last."""
         if not 1 <= len(rest) <= 2:
             raise TypeError(f"sendto() takes 2 or 3 arguments ({len(rest) + 1} given)")
-        try:
-            memoryview(data)
-        except TypeError:
-            raise TypeError(f"a bytes-like object is required, not '{type(data).__name__}'") from None
+        readable(data)
         if len(rest) == 2:
             index(rest[0])
         if not isinstance(self.simulated, UdpSocket):
@@ -269,6 +277,9 @@ class SimulatedSocket(MessageCalls, _REAL):  # type: ignore[misc]  # Any: stubs 
         """Some bytes, or one datagram."""
         if bufsize < 0:
             raise ValueError("negative buffersize in recv")
+        return self._receive(bufsize, flags) if bufsize else b""  # CPython asks the system for nothing, either
+
+    def _receive(self, bufsize: int, flags: int) -> bytes:
         receive = self.simulated.receive
         data: bytes = self._attempt("recv", True, flags, receive, bufsize, bool(flags & _PEEK))
         if flags & _WAITALL and self._timeout is None and self.type == socket.SOCK_STREAM and not flags & _NOT_ALL:
@@ -294,7 +305,7 @@ class SimulatedSocket(MessageCalls, _REAL):  # type: ignore[misc]  # Any: stubs 
                 "recvfrom", True, flags, self.simulated.receive_from, bufsize, bool(flags & _PEEK)
             )
             return data, self.simulated.source_shown(source)
-        return self.recv(bufsize, flags), None
+        return self._receive(bufsize, flags), None
 
     def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
         """As `recvfrom`, into ``buffer``."""

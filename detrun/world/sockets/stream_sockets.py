@@ -101,15 +101,19 @@ class TcpSocket(Socket):
         """Begin to connect.
 
         Raises:
-            BlockingIOError: always, if it could begin: the socket becomes writable when the attempt has ended.
+            BlockingIOError: always, if it could begin: the socket becomes writable when the attempt has ended. The
+                next call then returns, or raises the attempt's error, once.
             OSError: EISCONN, EALREADY, EHOSTUNREACH (no such address in this world), ENETUNREACH (broadcast).
         """
         self._check_open()
+        host, port = self._numeric(address)
         if self.connecting:
-            raise os_error(errno.EALREADY)
+            raise os_error(self.take_error() or errno.EALREADY)
+        if self.connection is not None and not self.connect_is_told and not self.connection.has_ended:
+            self.connect_is_told = True
+            return
         if self.connection is not None or self.is_listening:
             raise os_error(errno.EISCONN)
-        host, port = self._numeric(address)
         host = TO_ITSELF.get(host, host)
         if is_group(host):
             raise os_error(errno.ENETUNREACH)
@@ -121,6 +125,7 @@ class TcpSocket(Socket):
         there, back = self.network.link(self.node, peer), self.network.link(peer, self.node)
         connection = self._connect_over(there, back)
         connection.connecting = True
+        self.connect_is_told = False
         there.send(Handshake(connection, peer))
         raise BlockingIOError(errno.EINPROGRESS, "Operation now in progress")
 
@@ -193,7 +198,19 @@ class TcpSocket(Socket):
         raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
 
     def shutdown(self, how: int) -> None:
-        """Close one direction or both; the socket stays open."""
+        """Close one direction or both; the socket stays open. A listening one that is shut for reading listens no more.
+
+        Raises:
+            OSError: EINVAL (no such direction), ENOTCONN.
+        """
+        self._check_open()
+        if how not in (constants.SHUT_RD, constants.SHUT_WR, constants.SHUT_RDWR):
+            raise os_error(errno.EINVAL)
+        if self.is_listening:
+            if how != constants.SHUT_WR:
+                self._stop_listening()
+                self.readers.wake()
+            return
         connection = self._stream()
         if connection.has_ended:
             raise os_error(errno.ENOTCONN)
@@ -238,12 +255,17 @@ class TcpSocket(Socket):
         connection.await_acknowledgement()
         return False
 
-    def _released(self) -> None:
+    def _stop_listening(self) -> None:
         if self.listener is not None:
             self.listener.is_closed = True
             for waiting in self.listener.accepted:
                 waiting.abort()
             self.listener.accepted.clear()
+            self.listener = None
+            self.is_listening = False
+
+    def _released(self) -> None:
+        self._stop_listening()
         if self.connection is not None:
             if self.connection.connecting:
                 self.connection.forget()

@@ -44,7 +44,13 @@ def port_of(service: str, protocol: str | None = None) -> int:
     raise OSError("service/proto not found")
 
 
-def _service_at(port: int, protocol: str | None = None) -> str:
+def service_at(port: int, protocol: str | None = None) -> str:
+    """The service of a port.
+
+    Raises:
+        OverflowError: it is not of 16 bits.
+        OSError: the table has none.
+    """
     if not 0 <= port <= 0xFFFF:
         raise OverflowError("getservbyport: port must be 0-65535.")
     for ports in _tables(protocol):
@@ -78,7 +84,7 @@ NAMES = ReplacedNames(
     socket,
     {
         "getservbyname": _of_the_run("getservbyname", port_of, (str, str)),
-        "getservbyport": _of_the_run("getservbyport", _service_at, (int, str)),
+        "getservbyport": _of_the_run("getservbyport", service_at, (int, str)),
         "getprotobyname": _of_the_run("getprotobyname", _protocol_of, (str,)),
     },
     may_stay=True,

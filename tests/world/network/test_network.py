@@ -603,7 +603,7 @@ def test_an_address_that_no_node_has_is_unreachable_and_a_name_is_unknown():
             name, port = await trio.socket.getnameinfo(("10.0.0.2", 80), 0)
             return [*seen, found[0][4], name, port]
 
-    assert detrun.record(main).result == ["EHOSTUNREACH", True, ("10.0.0.2", 80), "server", "80"]
+    assert detrun.record(main).result == ["EHOSTUNREACH", True, ("10.0.0.2", 80), "server", "http"]
 
 
 def test_faults_that_were_switched_on_and_never_took_effect_are_listed():

@@ -396,3 +396,69 @@ def test_lingering_for_no_time_port_0_and_what_has_no_descriptor_are_as_in_life(
 
     in_life = main()
     assert detrun.record(main).result == in_life
+
+
+def outcome(call: Callable[..., Any], *arguments: Any) -> Any:
+    """What a call returns, or the type, the number and without one the text of its error."""
+    try:
+        return call(*arguments)
+    except Exception as error:
+        number = getattr(error, "errno", None)
+        return type(error).__name__, str(error) if number is None else number
+
+
+_NUMBERS = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
+
+
+def rare_calls() -> list[Any]:
+    """Attempts to connect that are asked about again, listening sockets that are shut, wrong options, odd names."""
+    found: list[Any] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = listening.getsockname()
+        found += [outcome(call, *rest) for call, *rest in ((listening.recv, 0), (listening.shutdown, 7))]
+        for target in (address, ("127.0.0.1", 1)):
+            with socket.socket() as near:
+                near.setblocking(False)
+                found.append(near.connect_ex(target))
+                select.select([], [near], [], 1)
+                found += [near.connect_ex(target) for _ in range(2)]
+        with socket.socket() as near:
+            near.connect(address)
+            found.append(near.connect_ex(address))
+        listening.shutdown(socket.SHUT_WR)
+        for _ in range(2):
+            listening.accept()[0].close()
+        threading.Timer(0.05, listening.shutdown, [socket.SHUT_RDWR]).start()
+        found += [outcome(listening.accept)[1] for _ in range(2)]
+        found += [outcome(socket.create_connection, address)[1], outcome(listening.shutdown, socket.SHUT_RDWR)]
+        listening.listen()
+        socket.create_connection(listening.getsockname()).close()
+        found += [outcome(listening.setsockopt, socket.SOL_SOCKET, socket.SO_REUSEADDR, wrong) for wrong in ("x", 1.5)]
+        found += [outcome(listening.getsockopt, socket.SOL_SOCKET, 9999), outcome(listening.sendall, "text")]
+        found += [outcome(listening.send, "text"), outcome(listening.connect, ("127.0.0.1", "80"))]
+        found += [outcome(listening.connect, (1, 2)), outcome(socket.socket, socket.AF_INET, 99)]
+    long = "x" * 70 + ".com"
+    found += [outcome(socket.gethostbyname, name) for name in ("", "127.1", "127.0.1")]
+    found += [outcome(call, *rest)[0] for call, *rest in ((socket.gethostbyname, long), (socket.getaddrinfo, long, 1))]
+    found.append(socket.getaddrinfo("1.2.3", 80, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)[0][4])
+    found += [socket.getnameinfo(("10.9.9.9", port), _NUMBERS) for port in (80, 61000)]
+    found.append(outcome(socket.getnameinfo, ("127.0.0.1", 80, 0, 0), 3))
+    return found
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="compares with Linux")
+def test_rare_calls_of_sockets_and_of_names_answer_as_real_ones() -> None:
+    assert detrun.record(rare_calls).result == rare_calls()
+
+
+def services() -> list[str]:
+    """The names of some ports, for streams and for datagrams."""
+    return [
+        socket.getnameinfo(("10.9.9.9", port), socket.NI_NUMERICHOST | flags)[1]
+        for flags in (0, socket.NI_DGRAM)
+        for port in (80, 53, 514, 61000)
+    ]
+
+
+def test_ports_have_the_names_of_their_services_whatever_the_machine_lists() -> None:
+    assert detrun.record(services).result == "http domain 514 61000 http domain syslog 61000".split()

@@ -50,7 +50,7 @@ def test_a_socket_for_both_kinds_shows_ipv4_peers_mapped_and_names_lead_to_both_
         return [peers, *seen]
 
     four, six = ("AF_INET", ("10.0.0.2", 80)), ("AF_INET6", ("fd00::2", 80, 0, 0))
-    back = (("server", "80"), "server")
+    back = (("server", "http"), "server")
     peers, *seen = detrun.record(main, True).result
     assert peers == [("::ffff:10.0.0.3", 32768, 0, 0), ("fd00::3", 32769, 0, 0)]
     assert seen == [[four, six], [six], back]
