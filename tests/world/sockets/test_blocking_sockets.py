@@ -461,4 +461,4 @@ def services() -> list[str]:
 
 
 def test_ports_have_the_names_of_their_services_whatever_the_machine_lists() -> None:
-    assert detrun.record(services).result == "http domain 514 61000 http domain syslog 61000".split()
+    assert detrun.record(services).result == ["http", "domain", "514", "61000", "http", "domain", "syslog", "61000"]
