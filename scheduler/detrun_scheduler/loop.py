@@ -281,7 +281,7 @@ class RunLoop(JournaledRun):
             before = clock.time
             fired = timers.jump()
             if fired is None:
-                if self.threads is not None and self.threads.kill_workers():
+                if self.threads is not None and self.threads.leave():
                     return
                 raise deadlock(self)
             if clock.time != before:

@@ -182,21 +182,38 @@ class Process:
             return process
         return self
 
+    def leave_children(self) -> bool:
+        """Nothing can run, the main function has ended, and this is the driver: whether only children of it were left.
+
+        In life the process ends then, and its children go on with what it had closed. Here it is closed when nothing
+        else lets them go on, since the run is one until they have ended.
+        """
+        threads: Any = self.services.run.threads
+        others = (one for one in threads.living if not one.daemon and not one.is_worker)
+        if any(one.owner in (None, self) for one in others):
+            return False
+        has_left = bool(self.sockets) or (self.ends is not None and bool(self.ends.numbers()))
+        self._close_all()
+        return has_left
+
+    def _close_all(self) -> None:
+        if self.ends is not None:
+            self.ends.close_all()
+        for one in list(self.sockets):
+            one.vanish(self)
+
     def end(self) -> None:
         """The process is over: its operating system takes its sockets back."""
         self.is_running = False
         for child in list(self.children.values()):
             child.kill()
         self.children.clear()
-        if self.ends is not None:
-            self.ends.close_all()
+        self._close_all()
         if self.signals is not None:
             self.signals.end()
             self.signals = None
         if self.files is not None:
             self.files.end()
-        for one in list(self.sockets):
-            one.vanish(self)
         if self.node.process is self:
             self.node.process = None
             self.node.processes.clear()

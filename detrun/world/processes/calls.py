@@ -23,6 +23,7 @@ from detrun.world.processes.child import ChildProcess, how_ended
 from detrun.world.processes.ends import ends_of
 from detrun.world.processes.left_over import spare_connections
 from detrun.world.processes.process_ends import ProcessEnd
+from detrun.world.processes.shared_streams import SharedStream
 from detrun.world.processes.signal_waits import SignalWaits
 from detrun.world.processes.starting import start_child
 from detrun_scheduler.environment.hidden_state import refuse
@@ -436,7 +437,8 @@ class ChildCalls(NodeCalls):
     @property
     def input(self) -> object:
         """Not None where ``input`` reads a simulated standard input."""
-        return self.process.standard.get(0)
+        found = self.process.standard.get(0)
+        return None if isinstance(found, SharedStream) else found
 
     def putenv(self, name: Any, value: Any, /) -> None:
         """Nothing: variables are kept in ``os.environ``."""

@@ -6,16 +6,14 @@ standard streams under 0, 1 and 2, too.
 
 from __future__ import annotations
 
-import errno
 from typing import Any
 
-from detrun.world.network.posix import os_error
 from detrun.world.processes.end_calls import EndCalls, HeldCalls, PipeCalls
 from detrun.world.processes.held_ends import HeldEnd
 from detrun.world.processes.pipes import Pipe, PipeEnd
+from detrun.world.processes.shared_streams import SharedStream
 from detrun.world.processes.socket_calls import SocketCalls
 from detrun.world.sockets.machine_sockets import Socket
-from detrun_scheduler.environment import file_names
 
 
 class Ends:
@@ -97,7 +95,7 @@ def calls_of(process: Any, number: int) -> Any:
     simulated = process.services.host.sockets.get(number)
     if isinstance(simulated, Socket):
         return SocketCalls(process, number, simulated) if simulated in process.sockets else None
-    return SharedStream(process, number) if 0 <= number < 3 and not process.has_real_files else None
+    return SharedStream.of_run(process, number, number) if 0 <= number < 3 and not process.has_real_files else None
 
 
 def close_between(process: Any, low: int, high: int) -> None:
@@ -124,65 +122,3 @@ class FileCallsOfStream(EndCalls):
     def opened(self, file: Any, *arguments: Any, **named: Any) -> Any:
         """As the function ``open``."""
         return self._process.files.builtin_open(self.number, *arguments, **named)
-
-
-class RealCallsOfStream(EndCalls):
-    """A standard stream that is a real file."""
-
-    def __init__(self, process: Any, number: int) -> None:
-        super().__init__(process, number)
-        self._is_open = True
-
-    def is_open(self) -> bool:
-        """Whether it has not been closed."""
-        return self._is_open
-
-    def answer(self, name: str, *arguments: Any, **named: Any) -> Any:
-        """What ``os.name(number, ...)`` gives."""
-        if name == "close":
-            self._is_open = False
-        return file_names.original(name)(self.number, *arguments, **named)
-
-    def opened(self, file: Any, *arguments: Any, **named: Any) -> Any:
-        """As the function ``open``."""
-        return file_names.original_open()(self.number, *arguments, **{**named, "closefd": False})
-
-    def release(self) -> None:
-        """Close it."""
-        if self._is_open:
-            self.answer("close")
-
-
-class SharedStream(EndCalls):
-    """A standard stream of the run that a process has, too: what the process closes stays open for the run."""
-
-    def is_open(self) -> bool:
-        """Whether the process still has it, which is asked of those that have it only."""
-        return True
-
-    def answer(self, name: str, *arguments: Any, **named: Any) -> Any:
-        """What ``os.name(number, ...)`` gives."""
-        if name == "close":
-            self._process.standard[self.number] = ClosedStream(self._process, self.number)
-            return None
-        return file_names.original(name)(self.number, *arguments, **named)
-
-    def opened(self, file: Any, *arguments: Any, **named: Any) -> Any:
-        """As the function ``open``."""
-        return file_names.original_open()(self.number, *arguments, **{**named, "closefd": False})
-
-
-class ClosedStream(EndCalls):
-    """A standard stream of the run that a process has closed."""
-
-    def is_open(self) -> bool:
-        """Never."""
-        return False
-
-    def answer(self, name: str, *arguments: Any, **named: Any) -> Any:
-        """EBADF."""
-        raise os_error(errno.EBADF)
-
-    def opened(self, file: Any, *arguments: Any, **named: Any) -> Any:
-        """As the function ``open``: EBADF."""
-        raise os_error(errno.EBADF)

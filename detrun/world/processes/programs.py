@@ -31,6 +31,7 @@ _REFUSED = (
     "give other programs a stand-in, by World(programs={{{name!r}: function}}), or run it outside and pass in what it "
     "printed"
 )
+_OF_MULTIPROCESSING = re.compile(r"from (multiprocessing|[\w.]*loky)\b")  # joblib's processes are those of loky
 _ASKED_IN_VAIN = ("ldconfig",)  # `ctypes.util.find_library` goes on without it
 _MULTIPROCESSING = (
     "processes of multiprocessing are not simulated; use subprocess with a script of Python's, threads, or "
@@ -112,7 +113,7 @@ def _refuse_line(words: list[str]) -> NoReturn:
 
 
 def _of_text(text: str, rest: list[str], is_unbuffered: bool) -> StartedProgram:
-    if ("multiprocessing" in text and "--multiprocessing-fork" in rest) or text.startswith("from multiprocessing"):
+    if ("multiprocessing" in text and "--multiprocessing-fork" in rest) or _OF_MULTIPROCESSING.match(text):
         refuse("starting a process of multiprocessing", _MULTIPROCESSING)
 
     def run(module: ModuleType) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Callable
 from typing import Any
 
 from detrun.world.files.files_of_code import files_here
@@ -17,15 +16,15 @@ from detrun.world.files.given_paths import name_as_given
 from detrun.world.processes import steps
 from detrun.world.processes.child import ChildProcess
 from detrun.world.processes.end_calls import PipeCalls
-from detrun.world.processes.ends import ClosedStream, FileCallsOfStream, RealCallsOfStream, calls_of, ends_of
+from detrun.world.processes.ends import FileCallsOfStream, calls_of, ends_of
 from detrun.world.processes.globals import environment_of
 from detrun.world.processes.programs import StartedProgram, program_of
+from detrun.world.processes.shared_streams import NAMES, ClosedStream, RealCallsOfStream, SharedStream
 from detrun.world.processes.socket_calls import SocketCalls, SocketCallsOfStream, give_socket
 from detrun.world.services import process_here
 from detrun_scheduler.environment import file_names
 from detrun_scheduler.environment.hidden_state import refuse
 
-_NAMES = ("stdin", "stdout", "stderr")
 _UNBUFFERED = b"PYTHONUNBUFFERED"
 _NO_PREEXEC = "a child is not forked in a run; do it in the script that is started"
 
@@ -65,9 +64,7 @@ def start_child(
             if end is not None and number != errpipe:
                 ends_of(child).inherit(number, end)
         for place, number in enumerate((p2cread, c2pwrite, errwrite)):
-            calls = _stream(child, parent, place, number)
-            if calls is not None:
-                child.standard[place] = calls
+            child.standard[place] = _stream(child, parent, place, number)
     except BaseException:
         child.reaped()
         child.end()
@@ -75,6 +72,8 @@ def start_child(
     run = parent.services.run
     if run.threads.inherited is None:
         run.threads.inherit(process_here)  # where no world is open
+    if parent.is_driver and parent.leave_children not in run.threads.at_standstill:
+        run.threads.at_standstill.append(parent.leave_children)
     steps.surround(run)
     child.launch(_of_sys(child, program, environment), environment)
     return child.pid
@@ -99,8 +98,10 @@ def _take_directory(child: ChildProcess, parent: Any, cwd: Any, umask: int) -> N
 
 
 def _stream(child: ChildProcess, parent: Any, place: int, number: int) -> Any:
-    """What a standard stream of the child is; None: what the parent has there, which is real."""
+    """What a standard stream of the child is."""
     calls = calls_of(parent, place if number == -1 else number)
+    if isinstance(calls, SharedStream):
+        return SharedStream(child, calls.number, place, calls.stream)
     if isinstance(calls, PipeCalls):
         return PipeCalls(child, ends_of(child).add(calls.end), calls.end)
     if isinstance(calls, SocketCalls):
@@ -111,8 +112,8 @@ def _stream(child: ChildProcess, parent: Any, place: int, number: int) -> Any:
         return RealCallsOfStream(child, file_names.original("dup")(calls.number))
     if isinstance(calls, ClosedStream):
         return ClosedStream(child, place)
-    if number in (-1, place):
-        return None
+    if number < 3:
+        return SharedStream.of_run(child, place if number == -1 else number, place)
     files = parent.files
     if files is not None and number in files.descriptors:
         return FileCallsOfStream(child, child.files.descriptors.add(files.descriptors.opened(number)))
@@ -127,21 +128,24 @@ def _of_sys(child: ChildProcess, program: StartedProgram, environment: dict[byte
     path[at:at] = [one for one in added if one]
     found: dict[str, Any] = {"argv": program.argv, "path": path, "excepthook": sys.__excepthook__}
     is_unbuffered = program.is_unbuffered or bool(environment.get(_UNBUFFERED))
-    for place, name in enumerate(_NAMES):
-        calls = child.standard.get(place)
-        if calls is not None:
-            stream = None  # where it is closed
-            if calls.is_open():
-                stream = child.context.run(_text_stream, calls.opened, place, is_unbuffered)
-            found[name] = found[f"__{name}__"] = stream
+    for place, name in enumerate(NAMES):
+        calls = child.standard[place]
+        stream = None  # where it is closed
+        if calls.is_open():
+            stream = child.context.run(_text_stream, calls, place, is_unbuffered)
+        found[name] = found[f"__{name}__"] = stream
     return found
 
 
-def _text_stream(opened: Callable[..., Any], place: int, is_unbuffered: bool) -> Any:
+def _text_stream(calls: Any, place: int, is_unbuffered: bool) -> Any:
     """A standard stream as the interpreter makes it: ``sys.stderr`` hands on each line, ``sys.stdout`` whole blocks."""
-    if place == 0:
-        return opened(0, "r", -1, "utf-8", "strict")
-    stream = opened(place, "w", 1 if place == 2 else -1, "utf-8", "backslashreplace" if place == 2 else "strict")
-    if is_unbuffered and isinstance(stream, io.TextIOWrapper):
+    if isinstance(calls, SharedStream):
+        stream = calls.object_of_child()
+    elif place == 0:
+        stream = calls.opened(0, "r", -1, "utf-8", "strict")
+    else:
+        errors = "backslashreplace" if place == 2 else "strict"
+        stream = calls.opened(place, "w", 1 if place == 2 else -1, "utf-8", errors)
+    if place and is_unbuffered and isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(write_through=True, line_buffering=True)
     return stream

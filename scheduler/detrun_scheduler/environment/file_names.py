@@ -105,6 +105,15 @@ def _by_caller(name: str) -> Callable[..., Any]:
     return update_wrapper(call, vars(os)[name])
 
 
+def _dup2(fd: int, fd2: int, inheritable: bool = True) -> Any:
+    """As `os.dup2`. A real file may take the place of a standard stream that a process shares with the run."""
+    if end_of is not None and end_of(fd) is None and not is_on_a_disk(fd):
+        replace = getattr(end_of(fd2), "replace", None)
+        if replace is not None:
+            return replace(fd)
+    return _DUP2(fd, fd2, inheritable)
+
+
 def _closerange(fd_low: int, fd_high: int, /) -> None:
     """As `os.closerange`. In code of a node what is real belongs to the run and stays open."""
     files = None if files_here is None else files_here()
@@ -125,6 +134,8 @@ def _umask(mask: int, /) -> int:
 _BUILTINS = ReplacedNames(builtins, {"open": update_wrapper(_open, open)}, may_stay=True)
 _IO = ReplacedNames(io, {"open": _open}, may_stay=True)
 _CALLS = {name: _by_caller(name) for name in FILE_CALLS if name in vars(os)}
+_DUP2 = _CALLS["dup2"]
+_CALLS["dup2"] = update_wrapper(_dup2, os.dup2)
 _CALLS["closerange"] = update_wrapper(_closerange, os.closerange)
 _CALLS["umask"] = update_wrapper(_umask, os.umask)
 _OS = ReplacedNames(os, _CALLS, may_stay=True)

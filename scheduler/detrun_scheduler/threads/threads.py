@@ -34,6 +34,7 @@ class Threads:
         "at_unwound",
         "at_first_start",
         "at_main_end",
+        "at_standstill",
         "attended",
         "call_body",
         "futures",
@@ -70,6 +71,7 @@ class Threads:
         self.are_in_place = False  # whether names are replaced for them (`patched_threading`)
         self.at_first_start: Callable[[Threads], None] = _nothing
         self.at_main_end: Callable[[Threads], None] = _nothing
+        self.at_standstill: list[Callable[[], bool]] = []  # of what main has left; whether it lets anything go on
         self.hooks: tuple[Any, Any] = (None, None)  # threading.excepthook and sys.unraisablehook before the run
         self.at_unwound: list[Callable[[], object]] = []  # called when all tasks have ended
         self.at_end: list[Callable[[], object]] = []  # called when the run is over
@@ -169,13 +171,16 @@ class Threads:
             for one in self.living:
                 one.kill()
 
-    def kill_workers(self) -> bool:
-        """Nothing can run: end the worker threads of trio that outlive main and wait for ever; whether there were any.
+    def leave(self) -> bool:
+        """Nothing can run, and perhaps main has ended: whether that lets anything go on.
 
-        In life they are daemons, but which of them are abandoned and which are still awaited only trio knows.
+        Worker threads of trio that outlive main and wait for ever end. In life they are daemons, but which of them are
+        abandoned and which are still awaited only trio knows.
         """
-        if not self.main_has_ended or not all(one.is_worker or one.daemon for one in self.living):
+        if not self.main_has_ended:
             return False
+        if not all(one.is_worker or one.daemon for one in self.living):
+            return any(leave() for leave in self.at_standstill)
         for one in self.living:
             one.kill()
         return bool(self.living)

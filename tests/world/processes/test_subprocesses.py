@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes.util
+import io
 import multiprocessing
 import os
 import platform
@@ -12,6 +14,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -378,6 +381,95 @@ def test_without_a_world_children_are_processes_of_the_machine_by_itself() -> No
         return shown("-c", "import time; time.sleep(5); print('late')"), time.monotonic()
 
     assert detrun.record(program).result == ("late\n", 5.0)
+
+
+@pytest.mark.parametrize("is_node", [False, True])
+def test_a_child_that_closes_what_it_inherits_leaves_the_run_its_streams(
+    is_node: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    codes = (
+        "import sys, os; print('a', 1); sys.stdin.close(); sys.stdout.close(); os.write(1, b'b\\n')",
+        "import os, sys; os.close(1)\ntry: print('lost')\nexcept OSError as error: print(error, file=sys.stderr)",
+        "import sys; below = sys.stdout.detach(); below.write(b'c\\xff\\n')",
+        "import sys; sys.stdout.reconfigure(encoding='latin-1'); print(sys.stdout.encoding, sys.stdout.fileno())",
+        "import sys, subprocess; sys.stderr.close(); subprocess.run([sys.executable, '-c', 'print(7)'])",
+        "import sys; print('err', file=sys.stderr); print('out', file=sys.stderr); sys.stderr.close()",
+    )
+
+    def program() -> None:
+        for code in codes:
+            subprocess.run([PYTHON, "-c", code], check=True, stderr=subprocess.STDOUT)
+
+    inherited = sys.stdin, sys.stdout, sys.stderr
+    if is_node:
+        on_a_node(program)
+        times = 2
+    else:
+        detrun.record(program)
+        times = 1
+    assert (sys.stdin, sys.stdout, sys.stderr) == inherited
+    assert not any(stream.closed for stream in inherited)
+    written = "a 1\nb\n[Errno 9] Bad file descriptor\nc\ufffd\nlatin-1 1\n7\nerr\nout\n"
+    assert capfd.readouterr() == (written * times, "")
+
+
+def test_a_child_that_puts_a_file_in_the_place_of_its_output_leaves_the_run_its_own(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    code = (
+        "import os, sys\nfd = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT)\nprint('shared', flush=True)\n"
+        "os.dup2(fd, 1)\nos.close(fd)\nprint('own', flush=True)\nos.write(1, b'own, too')"
+    )
+    found = []
+    for way in (lambda main: main(), detrun.record):
+        file = tmp_path / way.__name__
+        way(lambda file=file: subprocess.run([PYTHON, "-c", code, str(file)], check=True))
+        os.write(1, b"of the run")
+        found.append((file.read_text(), capfd.readouterr()))
+    assert found[0] == found[1] == ("own\nown, too", ("shared\nof the run", ""))
+
+
+def test_a_child_prints_where_the_run_prints() -> None:
+    def program() -> None:
+        print("before")
+        subprocess.run([PYTHON, "-c", "print('child'); import sys; print('error', file=sys.stderr)"], check=True)
+        print("after")
+
+    printed, errors = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(errors):
+        detrun.record(program)
+    assert (printed.getvalue(), errors.getvalue()) == ("before\nchild\nafter\n", "error\n")
+
+
+def test_a_child_that_outlives_the_main_function_finds_its_pipes_and_sockets_closed() -> None:
+    kept: list[Any] = []
+
+    def fails() -> None:
+        near, far = socket.socketpair()
+        number = far.fileno()
+        kept.append(near)
+        words = [PYTHON, "-c", "import sys, socket\nsys.stdin.read(), socket.socket(fileno=int(sys.argv[1])).recv(1)"]
+        kept.append(subprocess.Popen([*words, str(number)], stdin=subprocess.PIPE, pass_fds=[number]))
+        raise ValueError("of main")
+
+    with pytest.raises(ValueError, match="of main"):
+        detrun.record(fails)
+
+    def blocks() -> None:
+        kept.append(subprocess.Popen([PYTHON, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE))
+        lock = threading.Lock()
+        lock.acquire()
+        threading.Thread(target=lock.acquire).start()
+
+    with pytest.raises(detrun.DeadlockError, match="2 tasks blocked"):  # a thread of the parent keeps it alive
+        detrun.record(blocks)
+    kept.clear()
+
+
+def test_processes_of_loky_are_refused_by_name_where_its_tracker_begins() -> None:
+    code = "from joblib.externals.loky.backend.resource_tracker import main; main(3, False)"
+    with pytest.raises(detrun.HiddenStateError, match="starting a process of multiprocessing"):
+        detrun.record(lambda: subprocess.run([PYTHON, "-c", code], check=True))
 
 
 def a_race() -> None:
