@@ -25,7 +25,7 @@ def with_thread_errors(failures: Sequence[ThreadFailure], ended: outcome.Outcome
         return ended
     if isinstance(ended, outcome.Value):
         first = unhandled[0]
-        first.error.add_note(f"came out of {first.kind} {first.path}, where it was not caught")
+        first.error.add_note(f"came out of {first.origin}, where it was not caught")
         ended, unhandled = outcome.Error(first.error), unhandled[1:]
     assert isinstance(ended, outcome.Error)
     # A deadlock's report has them already.

@@ -50,7 +50,7 @@ class ThreadFailure(NamedTuple):
     """An exception that has come out of a thread.
 
     Attributes:
-        path: of the thread.
+        path: of the thread or task; the name of a callback; empty where it has none.
         is_handled: the program has a hook of its own for it, put in during the run.
         kind: what it came out of, in words: a thread, a task or a callback of asyncio.
     """
@@ -59,6 +59,11 @@ class ThreadFailure(NamedTuple):
     error: BaseException
     is_handled: bool
     kind: str = "thread"
+
+    @property
+    def origin(self) -> str:
+        """What it came out of."""
+        return f"{self.kind} {self.path}".rstrip()
 
 
 class Standing(NamedTuple):

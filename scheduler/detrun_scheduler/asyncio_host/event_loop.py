@@ -59,11 +59,10 @@ from detrun_scheduler.asyncio_host.tasks import (
     label_of,
     making,
     new_task,
-    path_of,
 )
 from detrun_scheduler.asyncio_host.trio_calls import NurseryOfTrio, await_trio
+from detrun_scheduler.asyncio_host.uncaught import failure_of
 from detrun_scheduler.asyncio_host.waits import report_of
-from detrun_scheduler.run import ThreadFailure
 from detrun_scheduler.threads.simulated_thread import SimulatedThread
 from detrun_scheduler.threads.thread_of_code import know_running_loop, thread_of_code
 
@@ -388,11 +387,7 @@ class SimulatedEventLoop(FreshLoop, LoopLife, LoopTime, Outside, SELECTOR_LOOP):
         if isinstance(error, BaseException) and not (
             isinstance(error, asyncio.CancelledError) or self._exception_handler is not None
         ):
-            task = context.get("task") or context.get("future")
-            path = path_of(task)
-            run.thread_failures.append(
-                ThreadFailure(path, error, False, "asyncio task" if path else "asyncio's callback")
-            )
+            run.thread_failures.append(failure_of(context, error))
             if run.reports_thread_errors:
                 return
         super().call_exception_handler(context)

@@ -247,7 +247,7 @@ def ended_thread(failure: ThreadFailure) -> list[str]:
         if is_user_file(frame.f_code.co_filename)
     ]
     return [
-        f"{failure.kind} {failure.path} has ended by {text}, which was not caught",
+        f"{failure.origin} has ended by {text}, which was not caught",
         *(f"  at {place}" for place in places),
     ]
 

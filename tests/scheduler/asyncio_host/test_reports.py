@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -121,6 +122,55 @@ def test_an_exception_that_nothing_retrieves_fails_a_schedule(is_kept: bool) -> 
     with pytest.raises(ValueError, match="lost") as caught:
         detrun.record(main, thread_errors=True)
     assert caught.value.__notes__ == ["came out of asyncio task main/main/fail, where it was not caught"]
+
+
+class Failing(asyncio.Protocol):
+    def data_received(self, data: bytes) -> None:
+        raise ValueError(data)
+
+    def method(self) -> None:
+        raise ValueError("lost")
+
+
+async def calls_back(*functions: Callable[[], object]) -> None:
+    for function in functions:
+        asyncio.get_running_loop().call_soon(function)
+    await asyncio.sleep(1)
+
+
+async def leaves_a_future() -> None:
+    asyncio.get_running_loop().create_future().set_exception(ValueError("lost"))
+    await asyncio.sleep(1)
+
+
+async def serves() -> None:
+    server = await asyncio.get_running_loop().create_server(Failing, "localhost", 1000)
+    _, writer = await asyncio.open_connection("localhost", 1000)
+    writer.write(b"x")
+    await asyncio.sleep(1)
+    writer.close()
+    server.close()
+
+
+@pytest.mark.parametrize(
+    ("main", "origin"),
+    [
+        (partial(calls_back, Failing().method), "asyncio's callback Failing.method"),
+        (partial(calls_back, partial(Failing.method, Failing())), "asyncio's callback Failing.method"),
+        (leaves_a_future, "a future of asyncio's"),
+        (serves, "a call of protocol Failing"),
+    ],
+)
+def test_what_fails_outside_tasks_is_named(main: Any, origin: str) -> None:
+    with pytest.raises(ValueError, match=r"lost|x") as caught:
+        detrun.record(main, thread_errors=True)
+    assert caught.value.__notes__ == [f"came out of {origin}, where it was not caught"]
+
+
+def test_a_callback_that_fails_beside_another_failure_is_named_in_its_note() -> None:
+    with pytest.raises(ValueError, match="lost") as caught:
+        detrun.record(partial(calls_back, Failing().method, partial(int, "x")), thread_errors=True)
+    assert "asyncio's callback int has ended by ValueError: invalid literal for int()" in caught.value.__notes__[-1]
 
 
 async def forgets_to_await() -> str:
