@@ -6,6 +6,7 @@ and the last step on which both agreed. It claims no cause; it lists what common
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -74,6 +75,7 @@ class Divergence:
     recording: str  # a path, or ""
     differences: tuple[str, ...] = ()  # between the recorded run and this one, as far as they are known, in sentences
     target: str | None = None  # the program, as the recording names it
+    hash_seed: str | None = None  # PYTHONHASHSEED of the recorded process, "random" where it was not set; None: unknown
 
     def __str__(self) -> str:
         of = f" of {self.steps_recorded:,}" if self.steps_recorded is not None else ""
@@ -88,12 +90,23 @@ class Divergence:
         if self.source_changed and not self.differences:
             lines.append("  the program's source has changed since the recording was made")
         elif not self.differences:
-            lines.append(
-                "  possible cause: a value read before this step is not controlled "
-                "(clock, generator, set order, environment, state kept from an earlier run)"
-            )
+            lines += [f"  possible cause: {cause}" for cause in self._possible_causes()]
         lines.append(f"  next: {self._advice()}")
         return "\n".join(lines)
+
+    def _possible_causes(self) -> list[str]:
+        """None is established. A set of strings has another order under another hash seed, also one in a library."""
+        was, now = self.hash_seed, os.environ.get("PYTHONHASHSEED") or "random"
+        other = "clock, generator, environment, state kept from an earlier run"
+        if was is None or was == now != "random" or (was == now and not self.recording):
+            return [f"a value read before this step is not controlled (set order, {other})"]
+        order = "the program or a library goes through a set of strings, or uses hash() of one"
+        if was == "random":
+            way = "it was recorded without PYTHONHASHSEED, so each process hashes strings otherwise: set it, record anew"
+        else:
+            now = "not set" if now == "random" else now
+            way = f"PYTHONHASHSEED was {was} and is {now}: replay with PYTHONHASHSEED={was}"
+        return [f"{order}; {way}", f"another value read before this step is not controlled ({other})"]
 
     def _advice(self) -> str:
         """Commands and calls that can be given as they stand."""

@@ -45,7 +45,7 @@ def describe_run(
         # msgpack has no whole number past 64 bits.
         "seed": seed if -(1 << 63) <= seed < 1 << 64 else str(seed),
         "strategy": strategy,
-        "hash_seed": os.environ.get("PYTHONHASHSEED", "random"),
+        "hash_seed": os.environ.get("PYTHONHASHSEED") or "random",
         "source": source_fingerprint,
         "chunk_steps": CHUNK_STEPS,
         "chunk_event_bytes": CHUNK_EVENT_BYTES,

@@ -205,6 +205,7 @@ class StrictReplay(KeyedDraws):
                     str(self.recording.path or ""),
                     self.differences,
                     self.recording.target,
+                    self.recording.header.get("hash_seed"),
                 )
             )
         if chunk.steps == expected.steps:
@@ -299,6 +300,7 @@ class StrictReplay(KeyedDraws):
                 str(self.recording.path or ""),
                 self.differences,
                 self.recording.target,
+                self.recording.header.get("hash_seed"),
             )
         ) from cause
 

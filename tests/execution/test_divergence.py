@@ -287,6 +287,44 @@ def test_an_unchanged_source_leaves_causes_open() -> None:
     assert not caught.value.divergence.source_changed
 
 
+@pytest.mark.parametrize(
+    ("was", "now", "named"),
+    [
+        ("1", "2", "PYTHONHASHSEED was 1 and is 2: replay with PYTHONHASHSEED=1"),
+        ("1", None, "PYTHONHASHSEED was 1 and is not set"),
+        ("random", None, "recorded without PYTHONHASHSEED, so each process hashes strings otherwise"),
+        ("1", "1", None),
+        (None, "1", None),
+    ],
+)
+def test_another_hash_of_strings_is_a_cause_by_name(
+    was: str | None, now: str | None, named: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    runs = []
+
+    async def main() -> None:
+        runs.append(1)
+        await trio.sleep(len(runs))
+
+    path = tmp_path / "run.detrun"
+    monkeypatch.delenv("PYTHONHASHSEED", raising=False)
+    with monkeypatch.context() as process:
+        if was is not None:
+            process.setenv("PYTHONHASHSEED", was)
+        detrun.record(main, to=path)
+    if now is not None:
+        monkeypatch.setenv("PYTHONHASHSEED", now)
+    recording = open_recording(path)
+    if was is None:
+        header = {name: value for name, value in recording.header.items() if name != "hash_seed"}
+        recording = Recording.from_chunks(header, list(recording.chunks()), recording.end)
+    with pytest.raises(detrun.DivergenceError) as caught:
+        detrun.replay(main, recording=recording)
+    text = str(caught.value)
+    assert ("goes through a set of strings" in text, "(set order, clock" in text) == (named is not None, named is None)
+    assert named is None or named in text
+
+
 def test_what_the_replayed_program_raised_is_said_with_its_line(recording: Recording) -> None:
     divergence, text = divergence_of(recording, {"fails": 1})
     assert divergence.actual.raised.startswith("ValueError")

@@ -43,6 +43,7 @@ class Recorded:
         self.end = end
         self.path = path
         self.target = "bank.py:main"
+        self.header: dict[str, Any] = {}
         self.time_quantum = 0.25
         self.virtual_time = 99.0
         self.asked: list[int] = []
