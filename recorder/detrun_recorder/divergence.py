@@ -102,7 +102,7 @@ class Divergence:
             return [f"a value read before this step is not controlled (set order, {other})"]
         order = "the program or a library goes through a set of strings, or uses hash() of one"
         if was == "random":
-            way = "it was recorded without PYTHONHASHSEED, so each process hashes strings otherwise: set it, record anew"
+            way = "it was recorded without PYTHONHASHSEED, so processes hash strings differently: set it, record anew"
         else:
             now = "not set" if now == "random" else now
             way = f"PYTHONHASHSEED was {was} and is {now}: replay with PYTHONHASHSEED={was}"

@@ -292,7 +292,7 @@ def test_an_unchanged_source_leaves_causes_open() -> None:
     [
         ("1", "2", "PYTHONHASHSEED was 1 and is 2: replay with PYTHONHASHSEED=1"),
         ("1", None, "PYTHONHASHSEED was 1 and is not set"),
-        ("random", None, "recorded without PYTHONHASHSEED, so each process hashes strings otherwise"),
+        ("random", None, "recorded without PYTHONHASHSEED, so processes hash strings differently"),
         ("1", "1", None),
         (None, "1", None),
     ],
