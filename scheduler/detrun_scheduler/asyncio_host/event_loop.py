@@ -72,7 +72,9 @@ _EAGER = getattr(asyncio, "eager_task_factory", None)
 _BEGINS_WITH = beginning(
     {
         **dict.fromkeys(("run", "lanes", "callbacks", "line", "last_round", "main", "owner")),
-        **dict.fromkeys(("counts", "_creator", "_failed", "_lost", "simulated_thread", "_left_by", "remains")),
+        **dict.fromkeys(
+            ("counts", "_creator", "_failed", "_lost", "simulated_thread", "_left_by", "ended_in", "remains")
+        ),
         "is_stepping": False,
         "library": None,
         "set_running": set_running,  # of each loop, since it is found fast there
@@ -179,6 +181,10 @@ class SimulatedEventLoop(FreshLoop, LoopLife, LoopTime, Outside, SELECTOR_LOOP):
         if self.line is not None or (callbacks is not None and callbacks.handles):
             return False
         if callback is ends_the_run:
+            if self.run.thread_rules >= 9:
+                if self.last_round is not None:  # it stops already; this stops it when it runs next
+                    return False
+                self.ended_in = getattr(args[0], LANE, None) or self.stepping_lane()
             return True
         if len(args) != 1 or not is_of_gather(callback):
             return False
@@ -318,9 +324,9 @@ class SimulatedEventLoop(FreshLoop, LoopLife, LoopTime, Outside, SELECTOR_LOOP):
 
     def forget_run(self) -> None:
         """The run is over: what this object refers to may refer to it."""
-        self.main = self.simulated_thread = self.callbacks = self.remains = self._selector = self._default_executor = (
-            None
-        )
+        self.ended_in = self.main = self.simulated_thread = self.callbacks = self.remains = self._selector = (
+            self._default_executor
+        ) = None
         self.lanes.clear()
 
     @property

@@ -28,6 +28,7 @@ class LoopLife:
     Attributes:
         is_stepping: it is being run.
         last_round: it is to stop, once so many handles of these lanes have run; None: it goes on.
+        ended_in: the lane in whose running step the main task, or the future that is waited for, has ended.
         main: the task made last while the loop did not run: what `run_until_complete` waits for.
     """
 
@@ -37,6 +38,7 @@ class LoopLife:
     line: Line | None
     is_stepping: bool
     last_round: dict[Lane, int] | None
+    ended_in: Lane | None
     main: Any
     push_timer: Callable[[Any], None]
     call_soon_threadsafe: Any
@@ -58,8 +60,8 @@ class LoopLife:
     check_run: Any
 
     def run_until_complete(self, future: Any) -> Any:
-        """As asyncio's. What closes asynchronous generators and an executor that there are not takes no step."""
-        if type(future) is CoroutineType and not self._closed:
+        """As asyncio's. What closes asynchronous generators and an executor takes no step where nothing is left."""
+        if type(future) is CoroutineType and not (self._closed or self.has_queued):
             name = future.__qualname__
             if (name == SHUTDOWN_GENERATORS and not vars(self).get("_asyncgens")) or (
                 name == SHUTDOWN_EXECUTOR and self._default_executor is None
@@ -101,8 +103,13 @@ class LoopLife:
 
     @property
     def has_rest(self) -> bool:
-        """Whether asynchronous generators have not ended, or it has an executor."""
-        return self._default_executor is not None or bool(vars(self).get("_asyncgens"))
+        """Whether asynchronous generators have not ended, it has an executor, or callbacks are queued."""
+        return self._default_executor is not None or bool(vars(self).get("_asyncgens")) or self.has_queued
+
+    @property
+    def has_queued(self) -> bool:
+        """Whether something waits for the rounds in which asyncio closes what is left."""
+        return any(lane.handles for lane in self.lanes) and self.run.thread_rules >= 9
 
     def generator_begins(self, generator: Any) -> None:
         """An asynchronous generator is begun in a step of this loop."""
@@ -159,7 +166,7 @@ class LoopLife:
     def _end_in(self) -> None:
         """The run steps it no more."""
         self._stopping = self.is_stepping = False
-        self.simulated_thread.event_loop = self.main = None
+        self.simulated_thread.event_loop = self.main = self.ended_in = None
         self._thread_id = self.simulated_thread = self.last_round = None
         if self._coroutine_origin_tracking_enabled:
             self._set_coroutine_origin_tracking(False)
@@ -182,6 +189,10 @@ class LoopLife:
         if self.simulated_thread is not None and self.last_round is None:
             self._begin_last_round()
 
+    def stepping_lane(self) -> Lane | None:
+        """The lane whose step runs now."""
+        return next((lane for lane in self.lanes if lane.is_stepping), None)
+
     def _begin_last_round(self) -> None:
         if self.line is not None:
             self.last_round = {}
@@ -201,7 +212,13 @@ class LoopLife:
         """A handle of ``lane`` has run; the last of the last round lets `run_forever` return."""
         left = self.last_round
         assert left is not None
-        if lane in left:
+        if lane is self.ended_in:
+            # `stop` was called at once, in the midst of this step. Other callbacks of that end were queued since, and
+            # belong to the last round.
+            self.ended_in, self.last_round = None, None
+            lane.is_stepping = False
+            self._begin_last_round()
+        elif lane in left:
             left[lane] -= 1
             if not left[lane]:
                 del left[lane]
@@ -216,7 +233,8 @@ class LoopLife:
     def halt(self) -> None:
         """Let `run_forever` return, and take no further step before it is called again."""
         self.is_stepping = False
-        self.simulated_thread.wake()
+        if self.simulated_thread is not getcurrent():  # which has not begun to wait where there was nothing to wait for
+            self.simulated_thread.wake()
 
     def leaves_by(self, error: BaseException) -> None:
         """Let `run_forever` raise ``error``, which a step has let out."""

@@ -58,7 +58,7 @@ def cancel(scope: trio.CancelScope, source: Any, reason: str | None) -> None:
 
 
 def is_blocked(task: trio.lowlevel.Task) -> bool:
-    """Whether ``task`` waits to be rescheduled; False while it runs or is runnable."""
+    """Whether ``task`` waits to be rescheduled, or runs now; False while it is runnable."""
     return task._next_send_fn is None
 
 
