@@ -1,8 +1,8 @@
 """Which files the code that calls means: those of its node's process, while a world is open.
 
 `install` leads ``open`` and ``os`` there (`detrun_scheduler.environment.file_names`), and what stands on them but keeps
-state of its own: ``tempfile``, whose directory and names are those of the node and of the run, and ``torch.save``,
-which would open a path in C++. Code of the driver means real files.
+state of its own: ``tempfile``, whose directory and names are those of the node and of the run, and what opens paths in
+C or C++ (`tls_files`, `torch_files`). Code of the driver means real files.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from detrun.world.files import torch_files
 from detrun.world.files.host_files import HostFiles
 from detrun.world.nodes.node import Node, this_node
 from detrun.world.nodes.process import Process
@@ -91,21 +92,6 @@ def _names_of(disk: Disk) -> Iterator[str]:
         yield name
 
 
-def _writer_of_torch(name_or_buffer: Any) -> Any:
-    module: Any = sys.modules["torch.serialization"]
-    files = files_here()
-    if files is None or not isinstance(name_or_buffer, str):
-        return _TORCH.originals["_open_zipfile_writer"](name_or_buffer)
-    buffered: Any = module._open_zipfile_writer_buffer
-
-    class Writer(buffered):  # type: ignore[misc]  # Any, since torch is not imported here
-        def __exit__(self, *error: Any) -> None:
-            super().__exit__(*error)
-            self.buffer.close()
-
-    return Writer(files.builtin_open(name_or_buffer, "wb"))
-
-
 class _AnonymousArena:
     """Memory for `multiprocessing.Value` and `Array` in the code of a node, which lies in no file."""
 
@@ -169,7 +155,6 @@ class _Processor:
 
 _PLATFORM = ReplacedAtImport("platform", {"_Processor": _Processor})
 _ARENAS = ReplacedAtImport("multiprocessing.heap", {"Arena": _arena})
-_TORCH = ReplacedAtImport("torch.serialization", {"_open_zipfile_writer": _writer_of_torch})
 
 
 def install(services: Services, host: HostFiles) -> None:
@@ -180,7 +165,7 @@ def install(services: Services, host: HostFiles) -> None:
     import_module("detrun.world.files.node_files")
     _open, _host = services, host
     _TEMPFILE.install()
-    _TORCH.install()
+    torch_files.install()
     _ARENAS.install()
     _PLATFORM.install()
     if "ssl" in sys.modules:
@@ -204,5 +189,5 @@ def restore(services: Services) -> None:
             _tls_files().restore()
         _PLATFORM.restore()
         _ARENAS.restore()
-        _TORCH.restore()
+        torch_files.restore()
         _TEMPFILE.restore()

@@ -6,8 +6,6 @@ import io
 import mmap
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -410,38 +408,3 @@ def test_arrays_and_archives_are_saved_on_the_disk():
         return numpy.load("/copy/array.npy").tolist(), numpy.load("/both.npz")["a"].sum(), sorted(os.listdir("/copy"))
 
     assert on_a_node(body) == ([0, 1, 2], 2.0, ["all.zip", "array.npy", "both.npz"])
-
-
-def test_tensors_are_saved_on_the_disk():
-    torch = pytest.importorskip("torch")
-
-    def body():
-        torch.save({"w": torch.ones(2)}, "/model.pt")
-        return torch.load("/model.pt")["w"].sum().item()
-
-    assert on_a_node(body) == 2.0
-    assert not Path("/model.pt").exists()
-
-
-@pytest.mark.slow
-def test_tensors_are_saved_on_the_disk_where_a_node_is_the_first_to_import_torch(tmp_path: Path):
-    pytest.importorskip("torch")
-    program = f"""
-import detrun, os
-def body():
-    import torch
-    os.makedirs({str(tmp_path)!r})
-    torch.save(torch.ones(2), {str(tmp_path / "model.pt")!r})
-    found.append(torch.load({str(tmp_path / "model.pt")!r}).sum().item())
-async def main():
-    async with detrun.World() as world:
-        world.node("a").start(body)
-        await world.node("a").ended()
-for _ in range(2):
-    found = []
-    detrun.record(main)
-    print(found)
-"""
-    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
-    assert done.stdout == "[2.0]\n[2.0]\n"
-    assert list(tmp_path.iterdir()) == []
