@@ -40,6 +40,7 @@ from detrun_scheduler.asyncio_host.private import (
     ends_the_run,
     get_running,
     go_back,
+    has_retrieved,
     is_debug_mode,
     is_of_gather,
     name_given_by,
@@ -73,7 +74,17 @@ _BEGINS_WITH = beginning(
     {
         **dict.fromkeys(("run", "lanes", "callbacks", "line", "last_round", "main", "owner")),
         **dict.fromkeys(
-            ("counts", "_creator", "_failed", "_lost", "simulated_thread", "_left_by", "ended_in", "remains")
+            (
+                "counts",
+                "_creator",
+                "_failed",
+                "_lost",
+                "simulated_thread",
+                "_left_by",
+                "ended_in",
+                "remains",
+                "_retrieved",
+            )
         ),
         "is_stepping": False,
         "library": None,
@@ -149,6 +160,8 @@ class SimulatedEventLoop(FreshLoop, LoopLife, LoopTime, Outside, SELECTOR_LOOP):
                 return None
             if kind is FunctionType and context is not None and self._needs_no_step(callback, args):
                 context.run(callback, *args)
+                if callback is not ends_the_run and args[0]._exception is not None and has_retrieved(callback):
+                    self._retrieved = args[0]  # asyncio marks it as not retrieved once all its callbacks are queued
                 return None
             handle: Any = Handle(callback, args, self, context)
         else:
@@ -264,6 +277,8 @@ class SimulatedEventLoop(FreshLoop, LoopLife, LoopTime, Outside, SELECTOR_LOOP):
         elif self.is_in_its_run:
             error = asyncio.CancelledError() if task.cancelled() else task._exception
             if error is not None:
+                if task is self._retrieved:
+                    task._log_traceback, self._retrieved = False, None
                 setattr(task, PATH, lane.path)
                 self.run.journal.ended(self.run.host.numbers[lane.task], error)
                 self._failed.append(ref(task))

@@ -131,8 +131,8 @@ def check_asyncio() -> None:
         ImportError: it does.
     """
     missing = missing_names()
-    inside = [one.co_name for one in asyncio.gather.__code__.co_consts if isinstance(one, CodeType)]
-    if "_done_callback" not in inside:
+    inside = [one for one in asyncio.gather.__code__.co_consts if isinstance(one, CodeType)]
+    if not any(one.co_name == "_done_callback" and _GATHERS_IN in one.co_freevars for one in inside):
         missing.append("the callback of gather")
     if STEP is None:
         missing.append("the callback that steps a task")
@@ -199,11 +199,22 @@ def task_of_step(callback: Any) -> Any:
 
 
 _COUNTS_FOR_GATHER = f"{asyncio.gather.__qualname__}.<locals>._done_callback"
+_GATHERS_IN = "outer"  # its variable: the future that `asyncio.gather` returned
 
 
 def is_of_gather(callback: FunctionType) -> bool:
     """Whether a function is what `asyncio.gather` is told by that one of its futures has ended."""
     return callback.__qualname__ == _COUNTS_FOR_GATHER and bool(callback.__module__ == tasks.__name__)
+
+
+def has_retrieved(callback: FunctionType) -> bool:
+    """Whether what `is_of_gather` names, which has just run, has asked for the exception of the future that ended.
+
+    It asks once the result is known, and when it makes it known.
+    """
+    cells: Any = callback.__closure__
+    outer = cells[callback.__code__.co_freevars.index(_GATHERS_IN)].cell_contents
+    return outer is None or outer.done()
 
 
 def begin_running(loop: Any) -> tuple[Any, Any]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import itertools
 import sys
 import threading
 import time
 from asyncio.subprocess import PIPE
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from itertools import permutations
 from typing import Any
 
@@ -399,6 +401,35 @@ def test_gather_tells_of_the_first_task_that_fails_whichever_ends_first() -> Non
         return 0
 
     assert {detrun.record(main, seed=seed).result for seed in range(20)} == {1, 2}
+
+
+@pytest.mark.parametrize("kind", [asyncio.Task, vars(asyncio.tasks)["_PyTask"]])
+@pytest.mark.parametrize("returned", [False, True])
+def test_gather_has_retrieved_the_exceptions_that_it_knows_when_it_ends(kind: Any, returned: bool) -> None:
+    """Of the task that ends last it is asked before asyncio notes that its exception was not retrieved."""
+
+    async def fails(number: int) -> None:
+        await asyncio.sleep(number)
+        raise ValueError(number)
+
+    async def program(rest: float) -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_task_factory(lambda loop, coro, **options: kind(coro, loop=loop, **options))
+        both = asyncio.gather(fails(1), fails(2), asyncio.sleep(rest), return_exceptions=returned)
+        with suppress(ValueError, TimeoutError):
+            await asyncio.wait_for(asyncio.shield(both), 3)
+        await asyncio.sleep(1)
+
+    def main(rest: float) -> None:
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(program(rest))
+        loop.close()
+
+    for rest, seed in itertools.product((0, 1.5), range(3)):
+        detrun.record(main, rest, seed=seed, thread_errors=True)
+    if returned:  # it waits for the third, and has asked of none
+        with pytest.raises(ValueError, match="1"):
+            detrun.record(main, 100, thread_errors=True)
 
 
 def test_any_task_may_be_late() -> None:
