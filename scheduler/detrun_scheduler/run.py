@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 #      run; before, readers of such a recording took it for runnable at once, and lost count. Tasks of trio go on while
 #      one of asyncio blocks its loop, and the other way round.
 #   9: callbacks of the main task's end run that were queued behind asyncio's own, and what is queued when an event loop
-#      of asyncio stops goes on while asynchronous generators and the executor are shut down, as in life.
+#      of asyncio stops goes on while asynchronous generators and the executor are shut down, as in life. A call of a
+#      loop by a thread that does not run it is a finding.
 THREAD_RULES = 9
 # Large enough that the programs of most tests never draw who wakes; a release costs at most so many steps.
 WOKEN_MAX = 6

@@ -25,6 +25,7 @@ import sniffio
 from greenlet import getcurrent
 
 from detrun_scheduler import current
+from detrun_scheduler.asyncio_host.foreign_calls import LooksAtCallers
 from detrun_scheduler.asyncio_host.fresh_loops import SELECTOR_LOOP, FreshLoop, beginning
 from detrun_scheduler.asyncio_host.lanes import Lane, TaskLane
 from detrun_scheduler.asyncio_host.line import Line
@@ -65,7 +66,7 @@ from detrun_scheduler.asyncio_host.trio_calls import NurseryOfTrio, await_trio
 from detrun_scheduler.asyncio_host.uncaught import failure_of
 from detrun_scheduler.asyncio_host.waits import report_of
 from detrun_scheduler.threads.simulated_thread import SimulatedThread
-from detrun_scheduler.threads.thread_of_code import know_running_loop, thread_of_code
+from detrun_scheduler.threads.thread_of_code import know_running_loop
 
 know_running_loop(get_running)
 
@@ -87,6 +88,7 @@ _BEGINS_WITH = beginning(
             )
         ),
         "is_stepping": False,
+        "looks": False,
         "library": None,
         "set_running": set_running,  # of each loop, since it is found fast there
     }
@@ -94,7 +96,7 @@ _BEGINS_WITH = beginning(
 
 
 # Any as a base: stubs leave private names out.
-class SimulatedEventLoop(FreshLoop, LoopLife, LoopTime, Outside, SELECTOR_LOOP):  # type: ignore[misc]
+class SimulatedEventLoop(FreshLoop, LoopLife, LoopTime, LooksAtCallers, Outside, SELECTOR_LOOP):  # type: ignore[misc]
     """An event loop of the active run.
 
     Args:
@@ -130,7 +132,7 @@ class SimulatedEventLoop(FreshLoop, LoopLife, LoopTime, Outside, SELECTOR_LOOP):
         inherited = run.threads.inherited
         if inherited is not None:
             self.owner = inherited.get(None)
-        self._debug = is_debug_mode()
+        self._debug = self.looks = is_debug_mode()
 
     def next_number(self) -> int:
         """Tasks and futures are numbered in the order in which the run makes them."""
@@ -153,7 +155,7 @@ class SimulatedEventLoop(FreshLoop, LoopLife, LoopTime, Outside, SELECTOR_LOOP):
         if self._closed:
             self._check_closed()
         kind = type(callback)
-        if not self._debug:
+        if not self.looks or self.is_without_checks("call_soon", callback):
             if kind is STEP or (kind is BuiltinFunctionType and callback.__name__ == WAKE_UP):
                 task = callback.__self__
                 (getattr(task, LANE, None) or self._new_lane(task)).push(partial(context.run, callback, *args))
@@ -165,8 +167,6 @@ class SimulatedEventLoop(FreshLoop, LoopLife, LoopTime, Outside, SELECTOR_LOOP):
                 return None
             handle: Any = Handle(callback, args, self, context)
         else:
-            self._check_thread()
-            self._check_callback(callback, "call_soon")
             handle = events.Handle(callback, args, self, context)
             timed(handle)
         task = task_of_step(callback)
@@ -327,6 +327,7 @@ class SimulatedEventLoop(FreshLoop, LoopLife, LoopTime, Outside, SELECTOR_LOOP):
         """The process that it belongs to was killed: none of its code runs again, and nothing of it is due."""
         if not self._closed:
             self._closed, self.is_stepping = True, False
+            self.leave_running()
             live = self.run.timers.live
             timers = [key for key in live if isinstance(key, Timer) and key._loop is self]
             self.run.timers.forget(timers)
@@ -412,8 +413,3 @@ class SimulatedEventLoop(FreshLoop, LoopLife, LoopTime, Outside, SELECTOR_LOOP):
             if run.reports_thread_errors:
                 return
         super().call_exception_handler(context)
-
-    def _check_thread(self) -> None:
-        caller = thread_of_code()
-        if caller is not None and self.simulated_thread is not None and caller is not self.simulated_thread:
-            raise RuntimeError("Non-thread-safe operation invoked on an event loop other than the current one")

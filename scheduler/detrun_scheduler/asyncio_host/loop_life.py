@@ -17,7 +17,7 @@ from detrun_scheduler.asyncio_host.line import Line
 from detrun_scheduler.asyncio_host.private import SHUTDOWN_EXECUTOR, SHUTDOWN_GENERATORS, ends_the_run, get_running
 from detrun_scheduler.asyncio_host.tasks import AsyncioOfRun, new_task
 from detrun_scheduler.errors import UsageError
-from detrun_scheduler.threads.simulated_thread import SimulatedThread, WaitKind
+from detrun_scheduler.threads.simulated_thread import MAIN_IDENT, SimulatedThread, WaitKind
 
 RUN_FOREVER = WaitKind("BaseEventLoop.run_forever")
 
@@ -47,6 +47,9 @@ class LoopLife:
     _left_by: BaseException | None
     _closed: bool
     _debug: bool
+    looks: bool
+    look_for_threads: Callable[[], None]
+    is_without_checks: Callable[[str, Any], bool]
     _stopping: bool
     _executor_shutdown_called: bool
     _thread_id: int | None
@@ -154,6 +157,9 @@ class LoopLife:
         if self._debug:
             self._set_coroutine_origin_tracking(True)
         self.run.host.asyncgens.running_loop = get_running
+        self.counts.running.append(self)
+        if self.run.threads.idents > MAIN_IDENT:
+            self.look_for_threads()
         self._go_on()
         if self._stopping:
             self._begin_last_round()
@@ -165,11 +171,18 @@ class LoopLife:
 
     def _end_in(self) -> None:
         """The run steps it no more."""
+        self.leave_running()
         self._stopping = self.is_stepping = False
         self.simulated_thread.event_loop = self.main = self.ended_in = None
         self._thread_id = self.simulated_thread = self.last_round = None
         if self._coroutine_origin_tracking_enabled:
             self._set_coroutine_origin_tracking(False)
+
+    def leave_running(self) -> None:
+        """It is no more among the loops that run."""
+        running = self.counts.running
+        if self in running:
+            running.remove(self)
 
     def _go_on(self) -> None:
         """Wake the lanes in which something was queued while the loop did not run."""
@@ -185,6 +198,8 @@ class LoopLife:
 
     def stop(self) -> None:
         """Let `run_forever` return once what is queued now has run; as asyncio's, which ends its round."""
+        if self.looks and not self._debug:
+            self.is_without_checks("stop", None)
         self._stopping = True
         if self.simulated_thread is not None and self.last_round is None:
             self._begin_last_round()

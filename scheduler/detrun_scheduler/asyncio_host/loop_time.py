@@ -21,8 +21,8 @@ class LoopTime:
     create_future: Any
     _debug: bool
     _check_closed: Any
-    _check_thread: Any
-    _check_callback: Any
+    looks: bool
+    is_without_checks: Callable[[str, Any], bool]
 
     def time(self) -> Any:
         """Virtual seconds on the clock of the calling code; a `Value` once a `Value` has moved the clock."""
@@ -42,9 +42,8 @@ class LoopTime:
         if when is None:
             raise TypeError("when cannot be None")
         self._check_closed()
-        if self._debug:
-            self._check_thread()
-            self._check_callback(callback, "call_at")
+        if self.looks:
+            self.is_without_checks("call_at", callback)
         loop: Any = self
         timer = Timer(when, callback, args, loop, context)
         if self._debug:

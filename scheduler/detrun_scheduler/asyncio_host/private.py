@@ -42,7 +42,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "asyncio.runners.Runner": ("_lazy_init()", "_loop_factory"),
     "asyncio.base_events": ("_run_until_complete_cb()", "_format_handle()"),
     "asyncio.base_events.BaseEventLoop": (
-        *("_check_closed()", "_check_running()", "_check_callback()", "_check_thread()"),
+        *("_check_closed()", "_check_running()", "_check_callback()"),
         "_timer_handle_cancelled()",
         *("_asyncgen_firstiter_hook()", "_asyncgen_finalizer_hook()", "_set_coroutine_origin_tracking()"),
         *("_closed", "_stopping", "_thread_id", "_asyncgens", "_asyncgens_shutdown_called", "_debug"),

@@ -25,11 +25,17 @@ from detrun_scheduler.clock import primal_of
 class AsyncioOfRun:
     """What the loops of one run have in common."""
 
-    __slots__ = ("numbers", "tasks")
+    __slots__ = ("numbers", "running", "tasks")
 
     def __init__(self) -> None:
         self.numbers = count(1)  # of tasks and futures
         self.tasks = count(1)  # of tasks without a name
+        self.running: list[Any] = []  # loops
+
+    def thread_begins(self) -> None:
+        """The run has a second thread from now on."""
+        for loop in self.running:
+            loop.look_for_threads()
 
     def running_loop(self) -> Any:
         """The loop of which a step is running; None where trio's code or a thread runs."""
@@ -54,14 +60,14 @@ PATH = "detrun_path"  # in the run, of a task that is over and has failed
 MADE = "detrun_made"  # where
 LABEL = "detrun_label"  # what its lane is to be called, if it has no name of the program's
 
-_BETWEEN = frozenset(("asyncio", "detrun_scheduler"))  # packages that stand between a task and the code that makes it
+BETWEEN = frozenset(("asyncio", "detrun_scheduler"))  # packages that stand between a task and the code that makes it
 
 Making = tuple[CodeType, int]  # the code that made a task, and the instruction
 
 
 @lru_cache(maxsize=1000)
 def _is_between(module: str) -> bool:
-    return module.partition(".")[0] in _BETWEEN
+    return module.partition(".")[0] in BETWEEN
 
 
 def making(frame: Any) -> Making:

@@ -123,6 +123,8 @@ class Threads:
             self.at_first_start(self)
         self.idents += 1
         run = self.run
+        if self.idents == MAIN_IDENT + 1 and run.asyncio is not None:
+            run.asyncio.thread_begins()
         thread = self._new()
         thread.begin(self, function, arguments, name, self.idents, daemon, run.current, is_worker)
         if self.inherited is not None:
