@@ -10,6 +10,7 @@ CLOCK = "expects microseconds in a time of day, which stands still"
 DESCRIPTOR = "the operating system's file descriptor of a socket"
 STOCK = "looks at `_socket`, or at a class that was made of the real one before the run"
 MACHINE = "looks at the real machine: its interfaces, what it knows of hosts"
+LIMITS = "sets the limits of the real process"
 UNCLOSED = "the warning of a socket that was not closed"
 
 NOWHERE = (OTHERS, RENAMES)  # of the first one hangs; a test that is cut short must not leave the second behind
@@ -23,6 +24,7 @@ EXCLUSIONS: dict[str, str] = {
     "test_socketserver.*orking*": PROCESS,
     "test_smtplib.*test_debuglevel_2": CLOCK,
     "test_selectors.*_close_and_reuse": DESCRIPTOR,
+    "test_selectors.*test_above_fd_setsize": LIMITS,
     "test_socket.*_interrupted*": SIGNALS,
     "test_socket.*test_socket_fileno_requires*": DESCRIPTOR,
     "test_socket.*testCloseException": DESCRIPTOR,

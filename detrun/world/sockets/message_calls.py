@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import socket as constants
 from collections.abc import Callable
+from contextlib import ExitStack
 from operator import index
 from typing import Any
 
@@ -56,12 +57,13 @@ class MessageCalls:
 
     def recvmsg_into(self, buffers: Any, ancbufsize: int = 0, flags: int = 0) -> tuple[int, list[Any], int, Any]:
         """As `recvmsg`, into several buffers, one filled after the other."""
-        views = [writable(buffer) for buffer in buffers]
-        data, ancillary, found, address = self.recvmsg(sum(map(len, views)), ancbufsize, flags)
-        rest = memoryview(data)
-        for view in views:
-            view[: len(rest)] = rest[: len(view)]
-            rest = rest[len(view) :]
+        with ExitStack() as held:
+            views = [held.enter_context(writable(buffer)) for buffer in buffers]
+            data, ancillary, found, address = self.recvmsg(sum(map(len, views)), ancbufsize, flags)
+            rest = memoryview(data)
+            for view in views:
+                view[: len(rest)] = rest[: len(view)]
+                rest = rest[len(view) :]
         return len(data), ancillary, found, address
 
     def sendmsg(self, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None) -> int:
@@ -96,7 +98,7 @@ class MessageCalls:
 
 
 def readable(data: Any) -> memoryview:
-    """The bytes that a call sends.
+    """The bytes that a call sends, to be released: a traceback that knows them keeps a bytearray from growing.
 
     Raises:
         TypeError: ``data`` has none.
@@ -108,7 +110,7 @@ def readable(data: Any) -> memoryview:
 
 
 def writable(buffer: Any) -> memoryview:
-    """The bytes of a buffer that a call fills.
+    """The bytes of a buffer that a call fills; to be released, as those of `readable`.
 
     Raises:
         TypeError: it is read-only.

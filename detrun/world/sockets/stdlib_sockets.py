@@ -248,24 +248,27 @@ class SimulatedSocket(MessageCalls, _REAL):  # type: ignore[misc]  # Any: stubs 
 
     def send(self, data: Any, flags: int = 0) -> int:
         """Send a part, or one datagram."""
-        return int(self._attempt("send", False, flags, self.simulated.send, readable(data)))
+        with readable(data) as view:
+            return int(self._attempt("send", False, flags, self.simulated.send, view))
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         """Send everything, in the time that one operation may take."""
-        rest = readable(data).cast("B")
+        sent = 0
 
         def send_the_rest() -> None:
-            nonlocal rest
-            while rest:
-                rest = rest[self.simulated.send(rest) :]
+            nonlocal sent
+            while sent < len(view):
+                with view[sent:] as rest:
+                    sent += self.simulated.send(rest)
 
-        self._attempt("sendall", False, flags, send_the_rest)
+        with readable(data).cast("B") as view:
+            self._attempt("sendall", False, flags, send_the_rest)
 
     def sendto(self, data: Any, *rest: Any) -> int:
         """Send one datagram to the address that comes last."""
         if not 1 <= len(rest) <= 2:
             raise TypeError(f"sendto() takes 2 or 3 arguments ({len(rest) + 1} given)")
-        readable(data)
+        readable(data).release()
         if len(rest) == 2:
             index(rest[0])
         if not isinstance(self.simulated, UdpSocket):
@@ -291,9 +294,9 @@ class SimulatedSocket(MessageCalls, _REAL):  # type: ignore[misc]  # Any: stubs 
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         """As `recv`, into ``buffer``."""
-        view = writable(buffer)
-        data = self.recv(nbytes or len(view), flags)
-        view[: len(data)] = data
+        with writable(buffer) as view:
+            data = self.recv(nbytes or len(view), flags)
+            view[: len(data)] = data
         return len(data)
 
     def recvfrom(self, bufsize: int, flags: int = 0) -> tuple[bytes, Any]:
@@ -309,9 +312,9 @@ class SimulatedSocket(MessageCalls, _REAL):  # type: ignore[misc]  # Any: stubs 
 
     def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
         """As `recvfrom`, into ``buffer``."""
-        view = writable(buffer)
-        data, address = self.recvfrom(nbytes or len(view), flags)
-        view[: len(data)] = data
+        with writable(buffer) as view:
+            data, address = self.recvfrom(nbytes or len(view), flags)
+            view[: len(data)] = data
         return len(data), address
 
     def shutdown(self, how: int) -> None:

@@ -171,10 +171,10 @@ class TcpSocket(Socket):
             raise os_error(self.take_error())
         if connection.finishing or connection.gone:
             raise os_error(errno.EPIPE)
-        view = memoryview(data).cast("B")
-        if not view:
-            return 0
-        taken = connection.send(view)
+        with memoryview(data).cast("B") as view:  # a traceback that knew it would keep a bytearray from growing
+            if not view:
+                return 0
+            taken = connection.send(view)
         if not taken:
             raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
         return taken

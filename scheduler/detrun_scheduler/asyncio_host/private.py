@@ -250,15 +250,16 @@ def has_tasks(loop: Any) -> bool:
     return (_LIVING is None or len(_LIVING) > 0) and bool(tasks.all_tasks(loop))
 
 
+_IS_DEBUG_MODE = COROUTINES._is_debug_mode
 _DEBUG_KEY = os.environ.encodekey("PYTHONASYNCIODEBUG")
 
 
 def is_debug_mode() -> bool:
     """What asyncio answers, which raises two exceptions where the variable is not set, as it hardly ever is."""
-    variables = getattr(os.environ, "_data", None)
-    if type(variables) is dict and _DEBUG_KEY not in variables:
+    ask, variables = COROUTINES._is_debug_mode, getattr(os.environ, "_data", None)
+    if ask is _IS_DEBUG_MODE and type(variables) is dict and _DEBUG_KEY not in variables:
         return sys.flags.dev_mode
-    return bool(COROUTINES._is_debug_mode())
+    return bool(ask())
 
 
 def leave_out_frame(handle: Any) -> None:

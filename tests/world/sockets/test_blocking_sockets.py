@@ -462,3 +462,39 @@ def services() -> list[str]:
 
 def test_ports_have_the_names_of_their_services_whatever_the_machine_lists() -> None:
     assert detrun.record(services).result == ["http", "domain", "514", "61000", "http", "domain", "syslog", "61000"]
+
+
+def calls_that_fail_with_a_buffer() -> list[tuple[str, bool]]:
+    """By call, whether a bytearray can be made longer where the call's error is handled."""
+    found = []
+
+    def fails(name: str, *rest: Any, one: socket.socket, is_list: bool = False) -> None:
+        buffer = bytearray(1 << 16)
+        while True:
+            try:
+                getattr(one, name)([buffer] if is_list else buffer, *rest)
+            except OSError as error:
+                buffer.append(0)
+                found.append((name, type(error) is BlockingIOError))
+                break
+
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    for name in ("recv_into", "recvfrom_into", "send", "sendall"):
+        fails(name, one=near)
+    fails("recvmsg_into", one=near, is_list=True)
+    far.close()
+    time.sleep(0.01)
+    for name in ("send", "sendall"):
+        fails(name, one=near)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as alone:
+        fails("send", one=alone)
+        fails("sendto", ("127.0.0.1", 0), one=alone)
+    near.close()
+    return found
+
+
+def test_a_call_that_fails_lets_go_of_its_buffer_as_in_life() -> None:
+    in_life = calls_that_fail_with_a_buffer()
+    assert len(in_life) == 9
+    assert detrun.record(calls_that_fail_with_a_buffer).result == in_life
