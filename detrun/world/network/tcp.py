@@ -83,6 +83,7 @@ class Connection:
         self._run = run
         self.peer: Connection | None = None
         self.passed: Any = None  # of a Unix socket: descriptors on their way to here
+        self.recorded_names = local[1], remote[1]  # ports, or names of Unix sockets
         self.readers: Waiters | None = None
         self.writers: Waiters | None = None
         self.listener: Listener[Connection] | None = None
@@ -271,7 +272,8 @@ class Connection:
         segment = Segment(self, self.segments, data, fin)
         self.segments += 1
         if self.number < 0:
-            name = f"tcp {self.machine.name}:{self.local[1]}->{self.link.destination.name}:{self.remote[1]}"
+            here, there = self.recorded_names
+            name = f"tcp {self.machine.name}:{here}->{self.link.destination.name}:{there}"
             self.number = self._run.register("connection", name)
         self._run.message_entered(self)
         self.link.send(segment)

@@ -27,35 +27,11 @@ from detrun.world.sockets.datagram_sockets import UdpSocket
 from detrun.world.sockets.machine_sockets import Socket, SocketOwner
 from detrun.world.sockets.passed_descriptors import Carrying, Passed, PassedInStream, drop
 from detrun.world.sockets.stream_sockets import TcpSocket
+from detrun.world.sockets.unix_names import Name, key_of, name_of, recorded
 
 AF_UNIX = getattr(constants, "AF_UNIX", constants.AddressFamily(1))
-PATH_BYTES_MAX = 108
 UNNAMED: Address = ("", "")
-
-Name = str | bytes  # bytes if abstract
-
-
-def key_of(name: Any) -> Name:
-    """What stands for ``name`` in the table of its machine: the absolute path, or the abstract name."""
-    return name if isinstance(name, bytes) else os.path.abspath(name)
-
-
-def name_of(address: Any) -> Name:
-    """An address as ``bind`` and ``connect`` take it, as ``getsockname`` gives it back.
-
-    Raises:
-        TypeError: it is neither a text nor bytes.
-        OSError: it is too long.
-    """
-    if isinstance(address, str):
-        address = os.fsencode(address)
-    if not isinstance(address, bytes | bytearray | memoryview):
-        raise TypeError(f"a bytes-like object is required, not '{type(address).__name__}'")
-    name = bytes(address)
-    is_abstract = name.startswith(b"\0")
-    if len(name) + (not is_abstract) > PATH_BYTES_MAX:
-        raise OSError("AF_UNIX path too long")
-    return name if is_abstract else os.fsdecode(name.partition(b"\0")[0])
+_RECORDED_SINCE = 9  # of `THREAD_RULES`
 
 
 class _Named(Socket):
@@ -221,6 +197,9 @@ def _connect(socket: TcpSocket, remote: Address) -> Connection:
     far = Connection(socket.node, socket.services, loopback, loopback, remote, socket.local)
     socket.node.connections[far] = None
     near.peer, far.peer = far, near
+    if socket.process.is_driver and socket.services.run.thread_rules >= _RECORDED_SINCE:
+        names = recorded(socket.local[1]), recorded(remote[1])
+        near.recorded_names, far.recorded_names = names, names[::-1]
     near.passed, far.passed = PassedInStream(), PassedInStream()
     return far
 
