@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 #      one of asyncio blocks its loop, and the other way round.
 #   9: callbacks of the main task's end run that were queued behind asyncio's own, and what is queued when an event loop
 #      of asyncio stops goes on while asynchronous generators and the executor are shut down, as in life. A call of a
-#      loop by a thread that does not run it is a finding. Unix sockets of code outside nodes are named without the folder
-#      that a run made for them among temporary files.
+#      loop by a thread that does not run it is a finding. Unix sockets of code outside nodes are named without their
+#      folder among temporary files.
 THREAD_RULES = 9
 # Large enough that the programs of most tests never draw who wakes; a release costs at most so many steps.
 WOKEN_MAX = 6
