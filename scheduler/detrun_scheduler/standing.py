@@ -66,18 +66,13 @@ def stand_still(run: JournaledRun, ready: Callable[[], bool], waits_for: Any) ->
 
 
 def _stand_on_the_stack_of_the_loop(run: JournaledRun, number: int) -> None:
-    task = run.host.by_number[number]
-    kind, current = CHECKPOINT, number
     try:
+        run.host.queue.put(run.host.queue.numbers, number)
+        kind = CHECKPOINT
         while True:
-            if kind == CHECKPOINT:
-                run.host.queue.put(run.host.queue.numbers, current)
-            allowed = _settle(run)
-            run.close_record(kind)
-            run.pause(run.journal.steps)
-            current = _choose(run, allowed)
+            current = _choose(run, _end_step(run, kind))
             if current == number:
-                run.host.enter_task(task)
+                run.host.enter_task(run.host.by_number[number])
                 return
             kind = _step(run, current)
     except BaseException as error:
@@ -98,19 +93,14 @@ def go_on_beside(run: JournaledRun, settle: Callable[[], bool]) -> bool:
     try:
         allowed = _settle(run)
         while True:
-            current = _choose(run, allowed)
-            kind = _step(run, current)
-            if kind == CHECKPOINT:
-                run.host.queue.put(run.host.queue.numbers, current)
+            kind = _step(run, _choose(run, allowed))
             if not run.standing:
                 try:
                     return settle()
                 finally:
                     run.close_record(kind)
                     run.pause(run.journal.steps)
-            allowed = _settle(run)
-            run.close_record(kind)
-            run.pause(run.journal.steps)
+            allowed = _end_step(run, kind)
     except BaseException as error:
         if run.standing:
             run.failure = error
@@ -141,15 +131,32 @@ def _choose(run: JournaledRun, allowed: list[int]) -> int:
 
 
 def _step(run: JournaledRun, number: int) -> int:
-    """Take a step: of a thread, of a task of another loop, or the rest of the step of one that has stood."""
+    """Take a step: of a thread, of a task of another loop, or the rest of the step of one that has stood.
+
+    What goes on is queued again.
+    """
     host, standing = run.host, run.standing.get(number)
     task = host.by_number[number]
+    coro: Any = task.coro
     step: Callable[..., int] = partial(collecting_step, run) if run.collects else host.step
     if standing is not None:
         host.enter_task(task)
-        return standing.greenlet.switch()  # type: ignore[no-any-return]  # what its step comes to
-    coro: Any = task.coro
-    return step(task) if type(coro) is SimulatedThread else greenlet(step).switch(task)
+        kind: int = standing.greenlet.switch()  # what its step comes to
+    elif type(coro) is SimulatedThread:
+        kind = step(task)
+    else:
+        kind = greenlet(step).switch(task)
+    if kind == CHECKPOINT:
+        host.queue.put(host.queue.numbers, number)
+    return kind
+
+
+def _end_step(run: JournaledRun, kind: int) -> list[int]:
+    """Close the record of a step after which tasks stand; the numbers of those that may run next."""
+    allowed = _settle(run)
+    run.close_record(kind)
+    run.pause(run.journal.steps)
+    return allowed
 
 
 def _settle(run: JournaledRun) -> list[int]:
