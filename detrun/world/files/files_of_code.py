@@ -17,7 +17,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from detrun.world.files import torch_files
+from detrun.world.files import tls_files, torch_files
 from detrun.world.files.host_files import HostFiles
 from detrun.world.nodes.node import Node, this_node
 from detrun.world.nodes.process import Process
@@ -133,27 +133,8 @@ def _sqlite_files() -> Any:
     return None if files is None else files.sqlite
 
 
-@cache
-def _tls_files() -> Any:
-    from detrun.world.files import tls_files
-
-    return tls_files
-
-
 _NUMPY = "numpy.lib._datasource"
 _TEMPFILE = ReplacedNames(tempfile, {"_gettempdir": _temporary_directory, "_get_candidate_names": _candidate_names})
-
-
-class _Processor:
-    """What ``platform`` asks for the name of the processor: a program, once in a process of the operating system."""
-
-    @staticmethod
-    def get() -> str:
-        """Unknown, as most systems say."""
-        return ""
-
-
-_PLATFORM = ReplacedAtImport("platform", {"_Processor": _Processor})
 _ARENAS = ReplacedAtImport("multiprocessing.heap", {"Arena": _arena})
 
 
@@ -167,9 +148,7 @@ def install(services: Services, host: HostFiles) -> None:
     _TEMPFILE.install()
     torch_files.install()
     _ARENAS.install()
-    _PLATFORM.install()
-    if "ssl" in sys.modules:
-        _tls_files().install()
+    tls_files.METHODS.install()
     sqlite_waits.lead_to(_call_sqlite, _sqlite_location)
     # numpy's readers of text keep `open` in a dictionary; the run's is the real one outside nodes.
     openers = getattr(getattr(sys.modules.get(_NUMPY), "_file_openers", None), "_file_openers", None)
@@ -185,9 +164,7 @@ def restore(services: Services) -> None:
         _open = None
         file_names.lead_to(None)
         sqlite_waits.lead_to(None)
-        if "ssl" in sys.modules:
-            _tls_files().restore()
-        _PLATFORM.restore()
+        tls_files.METHODS.restore()
         _ARENAS.restore()
         torch_files.restore()
         _TEMPFILE.restore()

@@ -3,7 +3,7 @@
 Libraries reach past ``trio.socket``: hypercorn and anyio make their listeners with ``socket.socket`` and wrap them with
 ``trio.socket.from_stdlib_socket``; trio itself asks ``socket.getaddrinfo`` whether a host is numeric. So these names
 are replaced while a world is open and come back when it closes. The names of the machine (``os.uname``,
-``platform.node``) are those of the node whose code asks.
+``platform.uname``) are those of the node whose code asks.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from detrun.world.sockets.stdlib_sockets import SimulatedSocket
 from detrun.world.sockets.tls_sockets import TlsNames
 from detrun.world.sockets.trio_sockets import TrioSocket
 from detrun.world.sockets.unix_sockets import AF_UNIX, status, unix_pair, unlink
+from detrun_scheduler.environment import machine_names
 from detrun_scheduler.environment.replaced_names import ReplacedNames
 
 
@@ -60,6 +61,10 @@ def _getnameinfo(address: Any, flags: int) -> tuple[str, str]:
 
 def _gethostname() -> str:
     return _owner().node.hostname
+
+
+def _platform_uname() -> Any:
+    return machine_names.uname_of(_gethostname())
 
 
 def _uname() -> Any:
@@ -211,7 +216,7 @@ _OS = ReplacedNames(
         **{name: _known(name, _changed) for name in ("chmod", "chown")},
     },
 )
-_PLATFORM = ReplacedNames(platform, {"node": _gethostname})
+_PLATFORM = ReplacedNames(platform, {"uname": _platform_uname})
 _GROUPS: tuple[Any, ...] = (_SOCKET, _TRIO, _OS, _PLATFORM, TlsNames())
 
 

@@ -103,16 +103,21 @@ class ReplacedNames:
 class ReplacedMethods:
     """Methods of a class that are replaced together. One per class and process. They may stay.
 
-    Assigning a method makes the interpreter forget what it has cached about the class, for several µs.
+    A method that the class has inherited is deleted afterwards. Assigning a method makes the interpreter forget what it
+    has cached about the class, for several µs.
     """
 
-    __slots__ = ("originals", "owner", "replacements", "stays")
+    __slots__ = ("_inherited", "originals", "owner", "replacements", "stays")
 
     def __init__(self, owner: type, replacements: Mapping[str, Callable[..., Any]]) -> None:
         self.owner = owner
         self.replacements = dict(replacements)
         self.stays = False
-        self.originals: dict[str, Any] = {name: vars(owner)[name] for name in replacements}
+        own = vars(owner)
+        self._inherited = [name for name in replacements if name not in own]
+        self.originals: dict[str, Any] = {
+            name: own[name] if name in own else getattr(owner, name) for name in replacements
+        }
         for name, function in replacements.items():
             function.__name__ = name
             function.__qualname__ = f"{owner.__qualname__}.{name}"
@@ -141,7 +146,10 @@ class ReplacedMethods:
         """Put the originals back after the last run of a campaign."""
         self.stays = False
         for name, function in self.originals.items():
-            setattr(self.owner, name, function)
+            if name not in self._inherited:
+                setattr(self.owner, name, function)
+            elif name in vars(self.owner):
+                delattr(self.owner, name)
 
 
 class ReplacedTogether:

@@ -30,7 +30,7 @@ from typing import Any
 from greenlet import getcurrent
 
 from detrun_scheduler.clock import primal_of
-from detrun_scheduler.environment import file_names, process_names, virtual_time
+from detrun_scheduler.environment import file_names, machine_names, process_names, virtual_time
 from detrun_scheduler.environment.bound_names import BoundNames
 from detrun_scheduler.environment.hidden_state import REFUSED_NAMES
 from detrun_scheduler.environment.process_registries import ProcessRegistries
@@ -99,6 +99,7 @@ _ALL = ReplacedTogether(
     waits_for_files.NAMES,
     file_names.GROUP,
     process_names.GROUP,
+    machine_names.GROUP,
     _REGISTRIES,
     service_names.NAMES,
     localhost.CLASS,

@@ -128,25 +128,31 @@ def test_groups_stay_only_if_they_may_and_only_as_long_as_a_scope_wants_it() -> 
         def method(self) -> int:
             return 1
 
+    class Heir(Owner):
+        pass
+
     groups = ReplacedTogether(
         ReplacedNames(module, {"stays": 2}, may_stay=True),
         ReplacedNames(module, {"goes": 2}),
         ReplacedMethods(Owner, {"method": lambda self: 2}),
+        ReplacedMethods(Heir, {"method": lambda self: 3}),
     )
 
-    def values() -> tuple[int, int, int]:
-        return module.stays, module.goes, Owner().method()
+    def values() -> tuple[int, int, int, int]:
+        return module.stays, module.goes, Owner().method(), Heir().method()
 
     with StayingReplaced():
         for _ in range(2):
             groups.install()
-            assert values() == (2, 2, 2)
-            module.stays = 3  # type: ignore[attr-defined]
-            Owner.method = lambda self: 3  # type: ignore[method-assign]
+            assert values() == (2, 2, 2, 3)
+            module.stays = 4  # type: ignore[attr-defined]
+            Owner.method = lambda self: 4  # type: ignore[method-assign]
+            del Heir.method
             with StayingReplaced():
                 groups.restore()
-            assert values() == (2, 1, 2)
-    assert values() == (1, 1, 1)
+            assert values() == (2, 1, 2, 3)
+    assert values() == (1, 1, 1, 1)
+    assert "method" not in vars(Heir)
 
 
 def test_of_a_name_that_two_groups_replace_the_upper_ones_stays_and_the_original_comes_back() -> None:
