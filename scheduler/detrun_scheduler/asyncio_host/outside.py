@@ -12,11 +12,14 @@ import asyncio
 import socket
 from collections.abc import Callable
 from typing import Any, NoReturn
+from weakref import WeakSet
 
+from detrun_scheduler.asyncio_host.private import CLIENTS
 from detrun_scheduler.environment import process_names
 from detrun_scheduler.environment.hidden_state import refuse
 from detrun_scheduler.errors import HiddenStateError
 from detrun_scheduler.threads.localhost import open_for
+from detrun_scheduler.trio_host.ordered import OrderedWeakSet
 
 _NETWORK = (
     "real sockets are not deterministic; run it on the nodes of a detrun.World, whose network is simulated, connect "
@@ -99,6 +102,12 @@ class Outside:
         made = await super()._make_subprocess_transport(*args, **options)  # type: ignore[misc]  # of asyncio's loop
         self.subprocesses.add(made)
         return made
+
+    def _start_serving(self, factory: Any, sock: Any, context: Any = None, server: Any = None, *rest: Any) -> None:
+        # Of Python 3.13 and later: transports, which `close_clients` closes, by address.
+        if type(getattr(server, CLIENTS, None)) is WeakSet:
+            setattr(server, CLIENTS, OrderedWeakSet())
+        super()._start_serving(factory, sock, context, server, *rest)  # type: ignore[misc]  # of asyncio's loop
 
     async def _sock_sendfile_native(self, *args: Any) -> NoReturn:
         """A simulated socket has no file descriptor to which the operating system could copy."""

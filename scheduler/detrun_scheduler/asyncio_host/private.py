@@ -15,6 +15,7 @@ from asyncio import base_events, coroutines, events, futures, runners, tasks
 from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, MethodType
 from typing import Any
 
+CLIENTS = "_clients"  # of a server, from Python 3.13 on
 NAMES: dict[str, tuple[str, ...]] = {
     "asyncio.events": (*("_event_loop_policy", "_get_running_loop()", "_set_running_loop()", "Handle", "TimerHandle"),),
     "asyncio.events.Handle": (
@@ -51,8 +52,9 @@ NAMES: dict[str, tuple[str, ...]] = {
     ),
     "asyncio.selector_events.BaseSelectorEventLoop": (
         *("_make_self_pipe()", "_close_self_pipe()", "_write_to_self()", "_internal_fds", "_selector"),
-        "_transports",
+        *("_transports", "_start_serving()"),
     ),
+    **({"asyncio.base_events.Server": (CLIENTS,)} if sys.version_info >= (3, 13) else {}),
     "asyncio.selector_events._SelectorSocketTransport": ("_closing", "_protocol", "_sock"),
     "asyncio.base_subprocess.BaseSubprocessTransport": ("_closed", "_pipes", "_proc"),
     **(

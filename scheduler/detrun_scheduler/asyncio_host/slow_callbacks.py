@@ -46,6 +46,10 @@ class TimedTimer(_Timed, Timer):
     __eq__ = Timer.__eq__
 
 
+# In logs and messages, as in life.
+TimedHandle.__name__, TimedTimer.__name__ = events.Handle.__name__, Timer.__name__
+
+
 def timed(handle: Any) -> None:
     """Let a handle that a loop has just made in debug mode look at its time, and leave the loop out of its trace."""
     handle.__class__ = TimedTimer if isinstance(handle, Timer) else TimedHandle

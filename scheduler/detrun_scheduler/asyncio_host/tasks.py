@@ -167,6 +167,9 @@ class Timer(events.TimerHandle):
             loop.push_timer(self)
 
 
+Timer.__name__ = "TimerHandle"  # in logs and messages, as in life
+
+
 def _set_of(*arguments: Iterable[Any]) -> Any:
     """What ``set(...)`` means in asyncio's module of tasks: in order where it was given something."""
     return list(dict.fromkeys(*arguments)) if arguments else set()

@@ -41,6 +41,10 @@ _SOCKET = (
 )
 _HOST_NAME = "it would name the real machine; a node has the name that World.node gave it"
 PROCESS = "other processes are not deterministic; start it outside the run and pass in what it printed"
+_FORK = (
+    "copies of a process are not simulated; use subprocess with a script of Python's, threads, or a pool of threads "
+    "(ThreadPoolExecutor, multiprocessing.pool.ThreadPool)"
+)
 _THREAD = (
     "this is the real function, imported by name before the run, and real threads are not deterministic; "
     "use threading.Thread, or call _thread.start_new_thread by its full name"
@@ -90,8 +94,8 @@ _WATCHED: dict[str, tuple[str, int, str]] = {
     "os.posix_spawn": ("os.posix_spawn of", 0, PROCESS),
     "os.spawn": ("os.spawn of", 1, PROCESS),
     "os.startfile": ("os.startfile of", 0, PROCESS),
-    "os.fork": ("os.fork", -1, PROCESS),
-    "os.forkpty": ("os.forkpty", -1, PROCESS),
+    "os.fork": ("os.fork", -1, _FORK),
+    "os.forkpty": ("os.forkpty", -1, _FORK),
     "pty.spawn": ("pty.spawn of", 0, PROCESS),
     "os.kill": ("os.kill of", 0, _FOREIGN),
     "os.killpg": ("os.killpg of", 0, _FOREIGN),
@@ -193,7 +197,7 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
             if len(text) > _SHOWN_CHARACTERS_MAX:
                 text = text[: _SHOWN_CHARACTERS_MAX - 3] + "..."
             call = f"{call} {text}"
-        refuse(call, way_out, _ASYNCIO)
+        refuse(call, way_out, _ASYNCIO if event.startswith("socket.") else "")
 
 
 def _files_here() -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import trio
@@ -58,9 +58,11 @@ class OrderedCancelStatus(CancelStatus):
 class OrderedWeakSet(weakref.WeakSet[Any]):
     """Weak references in insertion order; a ``WeakSet`` because trio tells the phases of a run apart by that type."""
 
-    def __init__(self) -> None:
+    def __init__(self, items: Iterable[Any] = ()) -> None:
         super().__init__()
         self.data = OrderedSet()
+        for item in items:
+            self.add(item)
 
 
 _NO_HOOKS: Any = (None, None)

@@ -203,7 +203,9 @@ def test_debug_mode_tells_of_steps_and_callbacks_that_block_the_loop_in_virtual_
     found = [one.getMessage() for one in caplog.records if "Executing" in one.getMessage()]
     assert [one.rpartition(" took ")[2] for one in found] == ["3.000 seconds", "0.750 seconds", "1.000 seconds"]
     assert "Task-1" in found[0]
+    assert found[1].startswith("Executing <Handle ")
     assert "created at" in found[1]
+    assert found[2].startswith("Executing <TimerHandle when=2.0 ")
     caplog.clear()
     detrun.record(lambda: asyncio.run(program()), asyncio_order=order)
     assert caplog.records == []
@@ -430,6 +432,36 @@ def test_gather_has_retrieved_the_exceptions_that_it_knows_when_it_ends(kind: An
     if returned:  # it waits for the third, and has asked of none
         with pytest.raises(ValueError, match="1"):
             detrun.record(main, 100, thread_errors=True)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="new in Python 3.13")
+@pytest.mark.parametrize("closing", ["close_clients", "abort_clients"])
+def test_a_server_closes_its_clients_in_the_order_in_which_they_came(closing: str) -> None:
+    """asyncio keeps them in a set, by address."""
+
+    async def main() -> list[int]:
+        lost = []
+
+        class Protocol(asyncio.Protocol):
+            def connection_made(self, transport: Any) -> None:
+                self.port = transport.get_extra_info("peername")[1]
+
+            def connection_lost(self, error: object) -> None:
+                lost.append(self.port)
+
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(Protocol, "127.0.0.1", 0)
+        for _ in range(12):
+            await loop.create_connection(asyncio.Protocol, *server.sockets[0].getsockname())
+            await asyncio.sleep(0.1)
+        getattr(server, closing)()
+        await asyncio.sleep(0.1)
+        server.close()
+        return lost
+
+    found = detrun.record(main, asyncio_order="fifo").result
+    assert found == sorted(found)
+    assert len(found) == 12
 
 
 def test_any_task_may_be_late() -> None:

@@ -71,6 +71,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "exec": (lambda: os.execv("/bin/true", ["true"]), "os.exec of '/bin/true'"),
     "posix_spawn": (lambda: os.posix_spawn("/bin/true", ["true"], {}), "os.posix_spawn of '/bin/true'"),
     "fork": (lambda: os.fork(), "os.fork inside"),
+    "fork's words": (lambda: os.fork(), "a pool of threads (ThreadPoolExecutor, multiprocessing.pool.ThreadPool); at"),
     "forkpty": (lambda: os.forkpty(), "os.forkpty inside"),
     "multiprocessing fork": (lambda: start_process("fork"), "os.fork (in multiprocessing."),
     "multiprocessing spawn": (lambda: start_process("spawn"), "starting a process (in multiprocessing."),
