@@ -2,7 +2,7 @@
 
 `install` leads ``open`` and ``os`` there (`detrun_scheduler.environment.file_names`), and what stands on them but keeps
 state of its own: ``tempfile``, whose directory and names are those of the node and of the run, and what opens paths in
-C or C++ (`tls_files`, `torch_files`). Code of the driver means real files.
+C or C++ (`tls_files`, `torch_files`, `refused_in_c`). Code of the driver means real files.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from detrun.world.files import tls_files, torch_files
+from detrun.world.files import refused_in_c, tls_files, torch_files
 from detrun.world.files.host_files import HostFiles
 from detrun.world.nodes.node import Node, this_node
 from detrun.world.nodes.process import Process
@@ -147,6 +147,7 @@ def install(services: Services, host: HostFiles) -> None:
     _open, _host = services, host
     _TEMPFILE.install()
     torch_files.install()
+    refused_in_c.install()
     _ARENAS.install()
     tls_files.METHODS.install()
     sqlite_waits.lead_to(_call_sqlite, _sqlite_location)
@@ -166,5 +167,6 @@ def restore(services: Services) -> None:
         sqlite_waits.lead_to(None)
         tls_files.METHODS.restore()
         _ARENAS.restore()
+        refused_in_c.restore()
         torch_files.restore()
         _TEMPFILE.restore()

@@ -117,26 +117,8 @@ def _saving_profile(call: Callable[..., Any]) -> Callable[..., Any]:
     return save
 
 
-class _InheritedFunction:
-    """``UntypedStorage.from_file``: a function that a class inherits, under its name in the class itself."""
-
-    def __init__(self, owner: Any, name: str) -> None:
-        self._owner = owner
-        self._name = name
-        self._replacement = staticmethod(_mapping(getattr(owner, name)))
-
-    def install(self) -> None:
-        """Replace it."""
-        setattr(self._owner, self._name, self._replacement)
-
-    def restore(self) -> None:
-        """Put it back."""
-        if self._name in vars(self._owner):
-            delattr(self._owner, self._name)
-
-
 @cache
-def _groups() -> tuple[ReplacedNames | ReplacedMethods | _InheritedFunction, ...]:
+def _groups() -> tuple[ReplacedNames | ReplacedMethods, ...]:
     """What is replaced together; torch has been imported as far as it is concerned."""
     torch: Any = sys.modules["torch"]
     c: Any = torch._C
@@ -148,6 +130,7 @@ def _groups() -> tuple[ReplacedNames | ReplacedMethods | _InheritedFunction, ...
         return direct and not (files is not None and files.descriptors.has_given(file.fileno()))
 
     serialization_names = ReplacedNames(serialization, {"_should_read_directly": should_read_directly})
+    storage: Any = torch.UntypedStorage
     script, function = vars(c.ScriptModule), vars(c.ScriptFunction)
     writer, profile = vars(c.PyTorchFileWriter), c._autograd._ProfilerResult
     return (
@@ -181,11 +164,11 @@ def _groups() -> tuple[ReplacedNames | ReplacedMethods | _InheritedFunction, ...
             },
         ),
         ReplacedNames(torch, {"from_file": _mapping(torch.from_file)}),
-        _InheritedFunction(torch.UntypedStorage, "from_file"),
+        ReplacedMethods(storage, {"from_file": staticmethod(_mapping(storage.from_file))}),
     )
 
 
-_installed: list[ReplacedNames | ReplacedMethods | _InheritedFunction] = []
+_installed: list[ReplacedNames | ReplacedMethods] = []
 
 
 def _install() -> None:

@@ -122,7 +122,7 @@ _FILE_EVENTS = {
 _DESCRIPTOR_EVENTS = frozenset(("fcntl.flock", "fcntl.lockf", "fcntl.fcntl", "fcntl.ioctl", "mmap.__new__"))
 _EVENTS = frozenset((*_WATCHED, *_FILE_EVENTS, *_DESCRIPTOR_EVENTS, "import"))
 at_import: dict[str, Callable[[], None]] = {}  # what to do when a module is about to be imported in the run
-RANDOM_DEVICES = ("/dev/urandom", "/dev/random", "/dev/hwrng")
+RANDOM_DEVICES = ("/dev/urandom", "/dev/random", "/dev/hwrng", "/proc/sys/kernel/random/uuid")
 _SHOWN_CHARACTERS_MAX = 80
 
 # Frames of these are never the user's; nor are those of the standard library.

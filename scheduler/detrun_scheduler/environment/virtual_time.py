@@ -199,11 +199,24 @@ def _primal_time_ns() -> int:
     return _TIME.originals["time_ns"]()  # type: ignore[no-any-return]
 
 
+class _StartOfLogging:
+    """What ``relativeCreated`` of log records counts from: the start of the run; elsewhere the import of logging."""
+
+    def __rsub__(self, created: Any) -> Any:
+        start = _LOGGING.originals["_startTime"]
+        if get_ident() == _run_thread:
+            start = round(_start * 1e9) if isinstance(start, int) else _start  # nanoseconds from Python 3.13 on
+        return created - start
+
+
 # logging stamps each record with int(time.time()) and later passes the stamp to the real localtime: neither is meant
 # for a Value, and a log line is not a derivative. It gets the same virtual time as plain numbers.
 _LOGGING = ReplacedNames(
     logging,
-    {"time": SimpleNamespace(**{**vars(time), "time": _primal_time, "time_ns": _primal_time_ns})},
+    {
+        "time": SimpleNamespace(**{**vars(time), "time": _primal_time, "time_ns": _primal_time_ns}),
+        "_startTime": _StartOfLogging(),
+    },
     may_stay=True,
 )
 _EVERYTHING = ReplacedTogether(_TIME, _LOGGING, *replaced_datetime(_wall_seconds))
