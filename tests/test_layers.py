@@ -48,6 +48,7 @@ ORDER = (
     "detrun_scheduler.task_weights",
     "detrun_scheduler.run",
     "detrun_scheduler.current",
+    "detrun_scheduler.running_loop",
     "detrun_scheduler.message_order",
     "detrun_scheduler.environment",
     "detrun_scheduler.trio_host",

@@ -10,9 +10,9 @@ import trio
 
 from detrun.ad.outer_sites import site
 from detrun_scheduler import current
-from detrun_scheduler.asyncio_host.either import running_loop
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.errors import UsageError
+from detrun_scheduler.running_loop import running_loop
 
 
 async def sleep(seconds: Any) -> None:

@@ -34,10 +34,11 @@ from detrun.world.disk.paths import DiskPath
 from detrun.world.fault_counts import FaultCounts
 from detrun.world.network.latency import Latency, distribution_of, sampled
 from detrun_scheduler import current
-from detrun_scheduler.asyncio_host.either import for_asyncio_too, running_loop
+from detrun_scheduler.asyncio_host.either import for_asyncio_too
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.randomness import draw_bits, index_below, stream_key
+from detrun_scheduler.running_loop import running_loop
 from detrun_scheduler.threads.calling import threads_of_call, wait_in_task
 from detrun_scheduler.threads.simulated_thread import SimulatedThread, WaitKind
 

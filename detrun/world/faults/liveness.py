@@ -25,9 +25,9 @@ from detrun.primitives.sleep import sleep
 from detrun.world.faults.buggify import buggify_sites
 from detrun.world.faults.injection import running_injections
 from detrun.world.nodes.node import this_node
-from detrun_scheduler.asyncio_host.either import running_loop
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.errors import DetrunError, UsageError
+from detrun_scheduler.running_loop import running_loop
 
 if TYPE_CHECKING:
     from detrun.world.world import World

@@ -25,7 +25,7 @@ from detrun.ad.torch_bridge import copies_with_history, is_tensor
 from detrun.ad.value import Value
 from detrun.world.network.packet import Packet, Way
 from detrun.world.services import Machine
-from detrun_scheduler.asyncio_host.either import running_loop
+from detrun_scheduler.running_loop import running_loop
 
 Kind: TypeAlias = "type | tuple[type, ...] | None"  # of message, None for any
 

@@ -12,15 +12,9 @@ from typing import Any, TypeVar, cast
 
 import trio
 
-from detrun_scheduler import current
+from detrun_scheduler.running_loop import running_loop
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-def running_loop() -> Any:
-    """The event loop of asyncio of which a step is running; None where trio's code or a thread runs."""
-    run = current.run
-    return None if run is None or run.asyncio is None else run.asyncio.running_loop()
 
 
 def for_asyncio_too(function: F) -> F:

@@ -65,10 +65,8 @@ from detrun_scheduler.asyncio_host.tasks import (
 from detrun_scheduler.asyncio_host.trio_calls import NurseryOfTrio, await_trio
 from detrun_scheduler.asyncio_host.uncaught import failure_of
 from detrun_scheduler.asyncio_host.waits import report_of
+from detrun_scheduler.running_loop import know_loops
 from detrun_scheduler.threads.simulated_thread import SimulatedThread
-from detrun_scheduler.threads.thread_of_code import know_running_loop
-
-know_running_loop(get_running)
 
 _EAGER = getattr(asyncio, "eager_task_factory", None)
 _BEGINS_WITH = beginning(
@@ -413,3 +411,6 @@ class SimulatedEventLoop(FreshLoop, LoopLife, LoopTime, LooksAtCallers, Outside,
             if run.reports_thread_errors:
                 return
         super().call_exception_handler(context)
+
+
+know_loops(get_running, SimulatedEventLoop)

@@ -14,7 +14,7 @@ from greenlet import getcurrent
 
 from detrun_scheduler.asyncio_host.lanes import Lane
 from detrun_scheduler.asyncio_host.line import Line
-from detrun_scheduler.asyncio_host.private import SHUTDOWN_EXECUTOR, SHUTDOWN_GENERATORS, ends_the_run, get_running
+from detrun_scheduler.asyncio_host.private import SHUTDOWN_EXECUTOR, SHUTDOWN_GENERATORS, ends_the_run
 from detrun_scheduler.asyncio_host.tasks import AsyncioOfRun, new_task
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.threads.simulated_thread import MAIN_IDENT, SimulatedThread, WaitKind
@@ -156,7 +156,6 @@ class LoopLife:
         self.is_stepping = True
         if self._debug:
             self._set_coroutine_origin_tracking(True)
-        self.run.host.asyncgens.running_loop = get_running
         self.counts.running.append(self)
         if self.run.threads.idents > MAIN_IDENT:
             self.look_for_threads()

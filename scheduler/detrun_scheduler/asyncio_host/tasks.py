@@ -18,7 +18,7 @@ from itertools import count
 from types import CodeType, SimpleNamespace
 from typing import Any
 
-from detrun_scheduler.asyncio_host.private import OF_TASKS, TASKS, ends_a_sleep, get_running
+from detrun_scheduler.asyncio_host.private import OF_TASKS, TASKS, ends_a_sleep
 from detrun_scheduler.clock import primal_of
 
 
@@ -36,10 +36,6 @@ class AsyncioOfRun:
         """The run has a second thread from now on."""
         for loop in self.running:
             loop.look_for_threads()
-
-    def running_loop(self) -> Any:
-        """The loop of which a step is running; None where trio's code or a thread runs."""
-        return get_running()
 
 
 class Future(asyncio.Future[Any]):

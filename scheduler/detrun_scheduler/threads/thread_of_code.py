@@ -7,25 +7,10 @@ each have thread-local data and an ident of their own.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from greenlet import getcurrent
 
+from detrun_scheduler.running_loop import running_loop
 from detrun_scheduler.threads.simulated_thread import SimulatedThread
-
-
-def _none() -> None:
-    """Of a process that has not imported asyncio."""
-
-
-_running_loop: Callable[[], Any] = _none
-
-
-def know_running_loop(running_loop: Callable[[], Any]) -> None:
-    """Ask this for the loop of asyncio's whose step is running; called when asyncio is there."""
-    global _running_loop
-    _running_loop = running_loop
 
 
 def thread_of_code() -> SimulatedThread | None:
@@ -33,5 +18,5 @@ def thread_of_code() -> SimulatedThread | None:
     found = getcurrent()
     if type(found) is SimulatedThread:
         return found
-    loop = _running_loop()
-    return None if loop is None else getattr(loop, "simulated_thread", None)
+    loop = running_loop()
+    return None if loop is None else loop.simulated_thread

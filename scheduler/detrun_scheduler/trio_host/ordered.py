@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import trio
 
 from detrun_scheduler.environment.addresses import address_of
+from detrun_scheduler.running_loop import running_loop
 from detrun_scheduler.trio_host.private import RUN_MODULE, AsyncGenerators, CancelStatus, Runner, name_asyncgen
 
 
@@ -88,19 +89,17 @@ class OrderedAsyncGenerators(AsyncGenerators):
     Generators that are begun in a step of an event loop of asyncio's are that loop's.
 
     Attributes:
-        running_loop: gives the loop of which a step is running, or None; None itself in a run without such loops.
-        owners: those of such generators that live. By address: when a generator is finalized, weak references to it are
-            dead already.
+        owners: the loops of such generators that live. By address: when a generator is finalized, weak references to
+            it are dead already.
     """
 
-    __slots__ = ("hooks", "now", "owners", "running_loop")
+    __slots__ = ("hooks", "now", "owners")
 
     def __init__(self) -> None:
         # Ordered where trio has a `WeakSet` and a `set`, hence the mark.
         super().__init__(alive=OrderedWeakSet(), trailing_needs_finalize=OrderedSet())  # type: ignore[arg-type]
         self.hooks: Any = None
         self.now: Any = _RunnerNow()
-        self.running_loop: Callable[[], Any] | None = None
         self.owners: dict[int, Any] = {}
 
     def install_hooks(self, runner: Runner) -> None:
@@ -121,7 +120,7 @@ class OrderedAsyncGenerators(AsyncGenerators):
 
         @trio.lowlevel.enable_ki_protection
         def begin(generator: Any) -> Any:
-            loop = None if self.running_loop is None else self.running_loop()
+            loop = running_loop()
             if loop is None:
                 owners.pop(address_of(generator), None)
                 return first(generator)
@@ -145,7 +144,7 @@ class OrderedAsyncGenerators(AsyncGenerators):
 
     def rest(self) -> None:
         """Wait for a later run; what was there before this one is let go of."""
-        self.now.runner = self.running_loop = None
+        self.now.runner = None
         self.prev_hooks = _NO_HOOKS
 
     def end(self) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import sys
 import warnings
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,6 +19,7 @@ from detrun.errors import HiddenStateError, UsageError
 from detrun_scheduler import current
 from detrun_scheduler.asyncio_host.event_loop import SimulatedEventLoop
 from detrun_scheduler.asyncio_host.private import ABSTRACT_POLICY
+from detrun_scheduler.running_loop import running_loop
 from tests.scheduler.asyncio_host.programs import (
     broad,
     three,
@@ -322,3 +323,30 @@ def test_in_life_asyncio_is_as_it_was() -> None:
     detrun.record(broad)
     assert sorted(asyncio.run(three())) == [0, 1, 2]
     assert type(asyncio.new_event_loop()) is not SimulatedEventLoop
+
+
+def test_the_loop_that_is_running_is_the_simulated_one_also_where_a_task_of_asyncio_starts_the_run() -> None:
+    async def closes_late() -> AsyncIterator[int]:
+        yield 1
+
+    async def task() -> list[bool]:
+        async for _ in closes_late():
+            pass
+        return [running_loop() is asyncio.get_running_loop()]
+
+    def program() -> list[bool]:
+        before = running_loop() is None
+        loop = asyncio.new_event_loop()
+        found = [before, *loop.run_until_complete(task()), running_loop() is None]
+        loop.close()
+        return found
+
+    async def of_trio() -> bool:
+        async for _ in closes_late():  # its hooks are trio's
+            pass
+        return running_loop() is None
+
+    async def caller() -> list[Any]:
+        return [running_loop(), detrun.record(program).result, detrun.record(of_trio, backend="trio").result]
+
+    assert asyncio.run(caller()) == [None, [True, True, True], True]
