@@ -23,11 +23,13 @@ from detrun.world.sockets.group_addresses import (
     is_of_every_machine,
 )
 from detrun.world.sockets.machine_sockets import Socket, SocketMachine, SocketOwner
+from detrun.world.sockets.socket_options import SOCKET_DEFAULTS
 
 DATAGRAM_BYTES_MAX = 65_507
 DATAGRAM_BUFFER_BYTES = 212_992  # net.core.rmem_default
 UDP_HEADER_BYTES = 28
-_IPV6_DEFAULTS = {**GROUP_DEFAULTS, **HEADER_DEFAULTS}
+_DEFAULTS = {**SOCKET_DEFAULTS, **GROUP_DEFAULTS}
+_IPV6_DEFAULTS = {**_DEFAULTS, **HEADER_DEFAULTS}
 
 
 class UdpSocket(Socket):
@@ -36,7 +38,7 @@ class UdpSocket(Socket):
     kind = constants.SOCK_DGRAM
     protocol = constants.IPPROTO_UDP
     send_buffer_bytes = receive_buffer_bytes = DATAGRAM_BUFFER_BYTES
-    option_defaults = GROUP_DEFAULTS
+    option_defaults = _DEFAULTS
 
     def __init__(self, process: SocketOwner, family: constants.AddressFamily = constants.AF_INET) -> None:
         super().__init__(process, family)

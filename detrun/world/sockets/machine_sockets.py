@@ -39,13 +39,11 @@ from detrun.world.network.tcp_handshake import ListeningMachine
 from detrun.world.network.waiters import Waiters
 from detrun.world.services import Services
 from detrun.world.sockets.ports import Ports
+from detrun.world.sockets.socket_options import SOCKET_DEFAULTS
+from detrun.world.sockets.socket_options import check as check_option
 
 _RECEIVE_LIMIT, _SEND_LIMIT = getattr(constants, "SO_RCVTIMEO", -1), getattr(constants, "SO_SNDTIMEO", -1)
 _TIMEVAL = struct.Struct("ll")  # struct timeval
-# Linux numbers them from 1 to less than 100; other systems have further ones, under the names of ``socket``.
-_OF_SOCKETS = frozenset(range(1, 100)) | {
-    number for name, number in vars(constants).items() if name.startswith("SO_") and isinstance(number, int)
-}
 _IPV6_ONLY = (constants.IPPROTO_IPV6, constants.IPV6_V6ONLY)
 
 
@@ -94,7 +92,7 @@ class Socket:
     protocol: int = constants.IPPROTO_TCP
     send_buffer_bytes = 0
     receive_buffer_bytes = 0
-    option_defaults: Mapping[tuple[int, int], int] = {}  # other than 0, by level and name
+    option_defaults: Mapping[tuple[int, int], int | bytes] = SOCKET_DEFAULTS  # other than 0, by level and name
 
     is_listening = False  # overridden by the sockets that can
     connect_is_told = True  # `connect` has said how the attempt ended, or a blocking one has waited for it
@@ -275,7 +273,7 @@ class Socket:
             OSError: ENOPROTOOPT, the level of sockets has none of this number.
         """
         self._check_open()
-        _check_option(level, name)
+        check_option(level, name)
         if level == constants.SOL_SOCKET:
             if name == constants.SO_TYPE:
                 return int(self.kind)
@@ -292,13 +290,13 @@ class Socket:
     def set_option(self, level: int, name: int, value: Any) -> None:
         """Remember a socket option; errors as `option`'s."""
         self._check_open()
-        _check_option(level, name)
+        check_option(level, name)
         self.options[level, name] = value
 
     def time_limit(self, readable: bool) -> float | None:
         """Seconds that a blocking call may take, by ``SO_RCVTIMEO`` or ``SO_SNDTIMEO``; None for no limit."""
         value = self.options.get((constants.SOL_SOCKET, _RECEIVE_LIMIT if readable else _SEND_LIMIT))
-        if value is None or len(value) < _TIMEVAL.size:
+        if not isinstance(value, bytes) or len(value) < _TIMEVAL.size:
             return None
         seconds, microseconds = _TIMEVAL.unpack_from(value)
         return float(seconds + microseconds / 1e6) or None
@@ -367,8 +365,3 @@ class Socket:
         self.readers.vanish()
         self.writers.vanish()
         self.close()
-
-
-def _check_option(level: int, name: int) -> None:
-    if level == constants.SOL_SOCKET and name not in _OF_SOCKETS:
-        raise os_error(errno.ENOPROTOOPT)

@@ -14,6 +14,7 @@ from operator import index
 from typing import Any
 
 from detrun.world.network.posix import os_error
+from detrun.world.sockets.buffers import writable
 from detrun.world.sockets.datagram_sockets import DATAGRAM_BYTES_MAX, UdpSocket
 from detrun.world.sockets.passed_descriptors import drop, handed_out, taken
 from detrun.world.sockets.stream_sockets import TcpSocket
@@ -26,8 +27,8 @@ class MessageCalls:
     simulated: TcpSocket | UdpSocket
     _process: Any
     _attempt: Any
-    send: Callable[..., int]
-    sendto: Callable[..., int]
+    _send: Callable[[Any, int], int]
+    _send_to: Callable[..., int]
     _receive: Callable[[int, int], bytes]
 
     def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0) -> tuple[bytes, list[Any], int, Any]:
@@ -59,7 +60,7 @@ class MessageCalls:
         """As `recvmsg`, into several buffers, one filled after the other."""
         with ExitStack() as held:
             views = [held.enter_context(writable(buffer)) for buffer in buffers]
-            data, ancillary, found, address = self.recvmsg(sum(map(len, views)), ancbufsize, flags)
+            data, ancillary, found, address = MessageCalls.recvmsg(self, sum(map(len, views)), ancbufsize, flags)
             rest = memoryview(data)
             for view in views:
                 view[: len(rest)] = rest[: len(view)]
@@ -83,7 +84,7 @@ class MessageCalls:
             return int(self._attempt("sendmsg", False, flags, self.simulated.send_message, data, items, address))
         if items:
             return self._send_passing(data, items, flags, address)
-        return self.send(data, flags) if address is None else self.sendto(data, flags, address)
+        return self._send(data, flags) if address is None else self._send_to(data, flags, address)
 
     def _send_passing(self, data: bytes, items: list[Any], flags: int, address: Any) -> int:
         simulated: Any = self.simulated
@@ -95,27 +96,3 @@ class MessageCalls:
         except BaseException:
             drop(passed)
             raise
-
-
-def readable(data: Any) -> memoryview:
-    """The bytes that a call sends, to be released: a traceback that knows them keeps a bytearray from growing.
-
-    Raises:
-        TypeError: ``data`` has none.
-    """
-    try:
-        return memoryview(data)
-    except TypeError:
-        raise TypeError(f"a bytes-like object is required, not '{type(data).__name__}'") from None
-
-
-def writable(buffer: Any) -> memoryview:
-    """The bytes of a buffer that a call fills; to be released, as those of `readable`.
-
-    Raises:
-        TypeError: it is read-only.
-    """
-    view = memoryview(buffer)
-    if view.readonly:
-        raise TypeError(f"a read-write bytes-like object is required, not '{type(buffer).__name__}'")
-    return view.cast("B")

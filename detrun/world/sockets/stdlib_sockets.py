@@ -15,7 +15,9 @@ from types import TracebackType
 from typing import Any
 
 from detrun.world.network.posix import os_error
+from detrun.world.sockets import socket_options
 from detrun.world.sockets.blocking_calls import BlockingCall
+from detrun.world.sockets.buffers import readable, writable
 from detrun.world.sockets.datagram_sockets import UdpSocket
 from detrun.world.sockets.kinds_of_sockets import NONBLOCK, kind_of, socket_of
 from detrun.world.sockets.machine_sockets import (
@@ -25,7 +27,7 @@ from detrun.world.sockets.machine_sockets import (
     STATUS,
     SocketOwner,
 )
-from detrun.world.sockets.message_calls import MessageCalls, readable, writable
+from detrun.world.sockets.message_calls import MessageCalls
 from detrun.world.sockets.stream_sockets import TcpSocket
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.threads.calling import schedule_point
@@ -185,24 +187,11 @@ class SimulatedSocket(MessageCalls, _REAL):  # type: ignore[misc]  # Any: stubs 
         """As set; see `machine_sockets`."""
         if level == socket.SOL_SOCKET and optname == socket.SO_ACCEPTCONN:
             return int(self.simulated.is_listening)
-        value = self.simulated.option(level, optname)
-        if buflen:
-            return value if isinstance(value, bytes) else int(value).to_bytes(buflen, "little")
-        return value
+        return socket_options.asked(self.simulated.option(level, optname), buflen)
 
     def setsockopt(self, level: int, optname: int, value: Any, optlen: int = 0) -> None:
-        """Remembered; `machine_sockets` says what is heeded.
-
-        Raises:
-            TypeError: it is neither an int nor bytes, nor None with ``optlen``.
-        """
-        if value is None:
-            index(optlen)
-        elif hasattr(value, "__index__"):
-            value = index(value)
-        else:
-            value = bytes(readable(value))
-        self.simulated.set_option(level, optname, value)
+        """Remembered; `machine_sockets` says what is heeded. Errors as those of `socket_options.given`."""
+        self.simulated.set_option(level, optname, socket_options.given(value, optlen))
 
     def bind(self, address: Any) -> None:
         """Take a local address; a host name may be given."""
@@ -223,6 +212,11 @@ class SimulatedSocket(MessageCalls, _REAL):  # type: ignore[misc]  # Any: stubs 
 
     def connect(self, address: Any) -> None:
         """Begin to connect; on a datagram socket, set the peer."""
+        self._connect(address)
+
+    # What one call does by another goes past the methods of subclasses, as `ssl.SSLSocket`: the real calls are C's.
+
+    def _connect(self, address: Any) -> None:
         if self._timeout == 0:
             self.simulated.connect(address)
             return
@@ -239,7 +233,7 @@ class SimulatedSocket(MessageCalls, _REAL):  # type: ignore[misc]  # Any: stubs 
     def connect_ex(self, address: Any) -> int:
         """As `connect`, but the error is returned."""
         try:
-            self.connect(address)
+            self._connect(address)
         except TimeoutError as error:
             return error.errno or errno.EAGAIN
         except OSError as error:
@@ -248,6 +242,9 @@ class SimulatedSocket(MessageCalls, _REAL):  # type: ignore[misc]  # Any: stubs 
 
     def send(self, data: Any, flags: int = 0) -> int:
         """Send a part, or one datagram."""
+        return self._send(data, flags)
+
+    def _send(self, data: Any, flags: int = 0) -> int:
         with readable(data) as view:
             return int(self._attempt("send", False, flags, self.simulated.send, view))
 
@@ -266,6 +263,9 @@ class SimulatedSocket(MessageCalls, _REAL):  # type: ignore[misc]  # Any: stubs 
 
     def sendto(self, data: Any, *rest: Any) -> int:
         """Send one datagram to the address that comes last."""
+        return self._send_to(data, *rest)
+
+    def _send_to(self, data: Any, *rest: Any) -> int:
         if not 1 <= len(rest) <= 2:
             raise TypeError(f"sendto() takes 2 or 3 arguments ({len(rest) + 1} given)")
         readable(data).release()
@@ -273,7 +273,7 @@ class SimulatedSocket(MessageCalls, _REAL):  # type: ignore[misc]  # Any: stubs 
             index(rest[0])
         if not isinstance(self.simulated, UdpSocket):
             self.simulated.parsed(rest[-1])
-            return self.send(data)
+            return self._send(data)
         return self.simulated.send_to(data, rest[-1])
 
     def recv(self, bufsize: int, flags: int = 0) -> bytes:
@@ -295,7 +295,7 @@ class SimulatedSocket(MessageCalls, _REAL):  # type: ignore[misc]  # Any: stubs 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         """As `recv`, into ``buffer``."""
         with writable(buffer) as view:
-            data = self.recv(nbytes or len(view), flags)
+            data = SimulatedSocket.recv(self, nbytes or len(view), flags)
             view[: len(data)] = data
         return len(data)
 
@@ -313,7 +313,7 @@ class SimulatedSocket(MessageCalls, _REAL):  # type: ignore[misc]  # Any: stubs 
     def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
         """As `recvfrom`, into ``buffer``."""
         with writable(buffer) as view:
-            data, address = self.recvfrom(nbytes or len(view), flags)
+            data, address = SimulatedSocket.recvfrom(self, nbytes or len(view), flags)
             view[: len(data)] = data
         return len(data), address
 

@@ -15,6 +15,7 @@ from detrun.world.network.tcp_handshake import Handshake
 from detrun.world.network.tcp_outgoing import RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES
 from detrun.world.sockets.group_addresses import is_group
 from detrun.world.sockets.machine_sockets import Socket, SocketOwner
+from detrun.world.sockets.socket_options import TCP_DEFAULTS
 
 BACKLOG_MAX = 4096  # net.core.somaxconn
 _LINGER = (constants.SOL_SOCKET, getattr(constants, "SO_LINGER", 13))
@@ -29,6 +30,7 @@ class TcpSocket(Socket):
 
     send_buffer_bytes = SEND_BUFFER_BYTES
     receive_buffer_bytes = RECEIVE_BUFFER_BYTES
+    option_defaults = TCP_DEFAULTS
 
     def __init__(self, process: SocketOwner, family: constants.AddressFamily = constants.AF_INET) -> None:
         super().__init__(process, family)

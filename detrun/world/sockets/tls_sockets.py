@@ -2,7 +2,8 @@
 
 It is the standard library's ``ssl.SSLSocket`` over `SimulatedSocket`. What OpenSSL does to a file descriptor,
 `TlsEngine` does to a socket of the simulated machine: it encrypts into memory and moves the bytes, one record at a time
-as OpenSSL does, so that what is unread stays in the socket, where ``select`` sees it.
+as OpenSSL does, so that what is unread stays in the socket, where ``select`` sees it. A reset is an error of each call,
+as in Python since 3.12.3; before, `read` took it for the end of the stream.
 """
 
 from __future__ import annotations

@@ -498,3 +498,27 @@ def test_a_call_that_fails_lets_go_of_its_buffer_as_in_life() -> None:
     in_life = calls_that_fail_with_a_buffer()
     assert len(in_life) == 9
     assert detrun.record(calls_that_fail_with_a_buffer).result == in_life
+
+
+def options() -> list[Any]:
+    """Options that nothing has set, those set as numbers, bytes and structures, and wrong ones."""
+    found: list[Any] = []
+    base, tcp = socket.SOL_SOCKET, socket.IPPROTO_TCP
+    with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagram:
+        unset = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT, socket.TCP_MAXSEG, socket.TCP_NODELAY)
+        found += [stream.getsockopt(tcp, name) for name in unset]
+        found += [one.getsockopt(socket.IPPROTO_IP, socket.IP_TTL) for one in (stream, datagram)]
+        found += [stream.getsockopt(base, socket.SO_LINGER, 8), stream.getsockopt(base, socket.SO_RCVTIMEO, 16)]
+        for value in (struct.pack("i", 1), struct.pack("i", 0), True):
+            stream.setsockopt(base, socket.SO_KEEPALIVE, value)
+            found += [stream.getsockopt(base, socket.SO_KEEPALIVE, length) for length in (0, 2, 4, 8)]
+        stream.setsockopt(base, socket.SO_LINGER, struct.pack("ii", 1, 7))
+        found += [stream.getsockopt(base, socket.SO_LINGER, length) for length in (0, 4, 8)]
+        for wrong in (2**31, -(2**31) - 1):
+            found.append(outcome(stream.setsockopt, base, socket.SO_KEEPALIVE, wrong)[0])
+    return found
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="compares with Linux")
+def test_options_of_sockets_have_linuxs_defaults_and_are_numbers_or_bytes_as_asked() -> None:
+    assert detrun.record(options).result == options()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import select
 import socket
 import ssl
@@ -199,3 +200,31 @@ def test_certificates_on_the_disk_of_a_node_are_found_and_those_of_another_node_
 
     detrun.record(main)
     assert found == [b"hello"]
+
+
+def test_a_socket_that_is_wrapped_before_it_connects_shakes_hands_by_connect_and_by_connect_ex(contexts: Any) -> None:
+    serving, asking = contexts
+
+    def main() -> list[Any]:
+        found: list[Any] = []
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            address = listening.getsockname()
+
+            def accept() -> None:
+                for _ in range(2):
+                    with listening.accept()[0] as raw, serving.wrap_socket(raw, server_side=True) as encrypted:
+                        encrypted.sendall(encrypted.recv(9)[::-1])
+
+            thread = threading.Thread(target=accept)
+            thread.start()
+            for name in ("connect", "connect_ex"):
+                with asking.wrap_socket(socket.socket(), server_hostname="localhost") as sock:
+                    found.append(getattr(sock, name)(address))
+                    sock.sendall(b"abc")
+                    found.append(sock.recv(9))
+            thread.join()
+        with asking.wrap_socket(socket.socket(), server_hostname="localhost") as sock:
+            found.append(sock.connect_ex(address))
+        return found
+
+    assert detrun.record(main).result == [None, b"cba", 0, b"cba", errno.ECONNREFUSED]
