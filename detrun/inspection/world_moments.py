@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from detrun.inspection.text import shown
+from detrun.world.disk.image import SymbolicLink
 from detrun.world.network.latency import Called, Constant, distribution_of
 from detrun.world.network.packet import Packet
 from detrun.world.network.settings import PROBABILITIES
@@ -30,9 +31,9 @@ PREVIEW_BYTES = 60
 class DiskState:
     """A node's disk."""
 
-    files: Mapping[str, bytes | None]
+    files: Mapping[str, bytes | SymbolicLink | None]
     """Path -> content as programs see it; None for a directory."""
-    durable: Mapping[str, bytes | None]
+    durable: Mapping[str, bytes | SymbolicLink | None]
     """What would be left if the power went now and nothing survived that was not synced."""
 
     def document(self) -> dict[str, Any]:
@@ -221,8 +222,11 @@ def _message_state(packet: Packet, arrives_at: float | None) -> MessageState:
     )
 
 
-def _listed(tree: Mapping[str, bytes | None]) -> dict[str, Any]:
-    return {
-        path: None if content is None else {"bytes": len(content), "begins": shown(content[:PREVIEW_BYTES])}
-        for path, content in tree.items()
-    }
+def _listed(tree: Mapping[str, bytes | SymbolicLink | None]) -> dict[str, Any]:
+    return {path: None if content is None else _previewed(content) for path, content in tree.items()}
+
+
+def _previewed(content: bytes | SymbolicLink) -> dict[str, Any]:
+    if isinstance(content, SymbolicLink):
+        return {"link": content.target}
+    return {"bytes": len(content), "begins": shown(content[:PREVIEW_BYTES])}

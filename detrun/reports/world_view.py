@@ -17,6 +17,7 @@ from typing import Any
 
 from detrun.inspection.world_moments import DiskState, LinkState, MessageState, NodeState, links_of, world_of
 from detrun.reports.world_bands import CLOGGED, PARTITIONED, WorldBands
+from detrun.world.disk.image import SymbolicLink
 from detrun_recorder.recording import Recording
 from detrun_scheduler.clock import primal_of
 from detrun_scheduler.run import ActiveRun
@@ -135,7 +136,9 @@ def _files(disk: DiskState) -> list[list[Any]]:
     return [[visible_line(path), _size(disk.files.get(path)), _size(disk.durable.get(path))] for path in paths]
 
 
-def _size(content: bytes | None) -> int | None:
+def _size(content: bytes | SymbolicLink | None) -> int | None:
+    if isinstance(content, SymbolicLink):
+        return len(content.target.encode("utf-8", "surrogateescape"))
     return None if content is None else len(content)
 
 

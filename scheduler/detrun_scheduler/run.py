@@ -45,7 +45,8 @@ if TYPE_CHECKING:
 #      of asyncio stops goes on while asynchronous generators and the executor are shut down, as in life. A call of a
 #      loop by a thread that does not run it is a finding. Unix sockets of code outside nodes are named without their
 #      folder among temporary files.
-THREAD_RULES = 9
+#   10: nodes have symbolic and hard links; before, `os.symlink` and `os.link` raised EPERM.
+THREAD_RULES = 10
 # Large enough that the programs of most tests never draw who wakes; a release costs at most so many steps.
 WOKEN_MAX = 6
 

@@ -17,14 +17,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
-from detrun.world.disk.image import Change, Tree
+from detrun.world.disk.image import Change, SymbolicLink, Tree
 from detrun.world.disk.model import DiskLog, Dropped, Made, Synced
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.randomness import draw_bits, stream_key
 
 SETS_MAX = 20_000
+_Key: TypeAlias = tuple[tuple[str, bytes | SymbolicLink | None], ...]
 
 
 @dataclass(slots=True)
@@ -32,7 +33,7 @@ class CrashState:
     """What may be on the disk after a power loss, and when.
 
     Attributes:
-        tree: paths and contents; None for a directory.
+        tree: paths and contents; see `Tree`.
         intervals: first and last point of each time during which a power loss can leave this.
     """
 
@@ -89,7 +90,7 @@ class CrashStates:
 
 
 class _Reached(NamedTuple):
-    key: tuple[tuple[str, bytes | None], ...]  # the tree
+    key: _Key  # the tree
     since: int
 
 
@@ -116,7 +117,7 @@ class _Enumeration:
         self.drawn = 0
         self.durable = log.base.copy()
         self.pending: dict[int, tuple[int, Change]] = {}  # number -> (bit, change)
-        self.found: dict[tuple[tuple[str, bytes | None], ...], CrashState] = {}
+        self.found: dict[_Key, CrashState] = {}
         self.sets = 1
         self.complete = True
         self.alive: dict[int, _Reached] = {0: self._reached(0, 0)}

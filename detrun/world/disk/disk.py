@@ -25,10 +25,11 @@ from detrun.ad.value import Value
 from detrun.primitives.sleep import sleep_true
 from detrun.world.disk.faults import DiskFaults
 from detrun.world.disk.file_locks import FileLocks
-from detrun.world.disk.file_system import FileSystem, Status, failure
+from detrun.world.disk.file_system import FileSystem, Status
 from detrun.world.disk.files import DiskFile, RawFile, flipped, layered
 from detrun.world.disk.heard import hear_change, hear_power_loss, hear_sync
 from detrun.world.disk.image import Change, Tree, WriteSector
+from detrun.world.disk.lookup import NOTHING_THERE, failure
 from detrun.world.disk.model import POSIX, DiskLog, PersistenceModel
 from detrun.world.disk.paths import DiskPath
 from detrun.world.fault_counts import FaultCounts
@@ -55,7 +56,7 @@ class DiskLatency:
     """For each write to the page cache."""
     fsync_seconds: Latency = 0.0
     metadata_seconds: Latency = 0.0
-    """For open, rename, unlink, mkdir, rmdir, truncate, and for listing and asking for status."""
+    """For open, rename, unlink, mkdir, rmdir, link, symlink, truncate, and for listing and asking for status."""
     bytes_per_second: Any = None
     """Of reads, and of data that an fsync has to write; None for no limit."""
 
@@ -147,23 +148,51 @@ class Disk:
         """Move a file or directory, atomically replacing what is there; durable after an fsync of a directory."""
         await self._metadata(self.file_system.rename, source, destination)
 
+    async def symlink(self, target: str | DiskPath, path: str | DiskPath) -> None:
+        """Make a symbolic link at ``path`` that holds ``target``; durable after an fsync of its directory."""
+        await self._metadata(partial(self.file_system.symlink, _path(target)), path)
+
+    async def link(self, source: str | DiskPath, destination: str | DiskPath) -> None:
+        """Give a file one more name; durable after an fsync of the directory of that name."""
+        await self._metadata(self.file_system.link, source, destination)
+
+    async def readlink(self, path: str | DiskPath) -> str:
+        """The path that a symbolic link holds."""
+        return str(await self._metadata(self.file_system.readlink, path))
+
+    async def resolve(self, path: str | DiskPath, strict: bool = False) -> str:
+        """The absolute path behind all links and ``..``; what is not there stays as it is, unless ``strict``."""
+        return str(await self._metadata(self.file_system.physical if strict else self._resolved, path))
+
+    def _resolved(self, path: str) -> str:
+        return os.path.normpath(self.file_system.lead(path))
+
     async def listdir(self, path: str | DiskPath = "/") -> list[str]:
         """The names in a directory, sorted, so that no order can be relied on that a real one would not keep."""
         return list(await self._metadata(self.file_system.listdir, path))
 
-    async def stat(self, path: str | DiskPath) -> Status:
+    async def stat(self, path: str | DiskPath, *, follow_symlinks: bool = True) -> Status:
         """Size and kind of what is at a path."""
-        found = await self._metadata(self.file_system.status, path)
+        found = await self._metadata(partial(self.file_system.status, follow=follow_symlinks), path)
         assert isinstance(found, Status)
         return found
 
-    async def exists(self, path: str | DiskPath) -> bool:
+    async def exists(self, path: str | DiskPath, *, follow_symlinks: bool = True) -> bool:
         """Whether there is something at a path."""
         try:
-            await self.stat(path)
-        except (FileNotFoundError, NotADirectoryError):
-            return False
+            await self.stat(path, follow_symlinks=follow_symlinks)
+        except OSError as error:
+            if error.errno in NOTHING_THERE:
+                return False
+            raise
         return True
+
+    def is_symlink(self, path: str | DiskPath) -> bool:
+        """Whether there is a symbolic link; in no time, as a listing tells it."""
+        try:
+            return self.file_system.existing(_path(path), follow=False).link is not None
+        except OSError:
+            return False
 
     async def fsync_directory(self, path: str | DiskPath = "/") -> None:
         """Wait until the entries of a directory are on the disk: what creating, renaming and unlinking changed."""

@@ -2,11 +2,12 @@
 
 Every call either has its whole effect on the cache or raises `OSError` with the number that POSIX gives for the case.
 Paths are absolute or relative to the root, which is also every program's working directory; ``.`` and ``..`` are
-understood. A file that is unlinked or replaced lives on for those that have it open. There are no links, owners or
-special files; permission bits are kept and hold nothing back. They and the times of the last changes, by the clock of
-the code that changed something, are no part of what a power loss decides about: they stay.
+understood, and symbolic links followed. A file that is unlinked or replaced lives on for those that have it open. There
+are no owners or special files; permission bits are kept and hold nothing back. They and the times of the last changes,
+by the clock of the code that changed something, are no part of what a power loss decides about: they stay.
 
-Source: POSIX.1-2017, System Interfaces: open, read, write, ftruncate, rename, unlink, mkdir, rmdir, fsync.
+Source: POSIX.1-2017, System Interfaces: open, read, write, ftruncate, rename, unlink, mkdir, rmdir, fsync, link,
+symlink.
 """
 
 from __future__ import annotations
@@ -15,31 +16,11 @@ import errno
 import os
 import stat
 import time
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import NamedTuple
 
-from detrun.world.disk.image import ROOT, Resize, SetEntries, Target, Tree, WriteSector, cut_sectors
+from detrun.world.disk.image import ROOT, Resize, SetEntries, SymbolicLink, Target, Tree, WriteSector, cut_sectors
+from detrun.world.disk.lookup import PATH_BYTES_MAX, PathLookup, Place, failure, last_dots
 from detrun.world.disk.model import POSIX, DiskState, PersistenceModel
-
-
-def failure(number: int, path: str, path2: str | None = None) -> OSError:
-    """The exception for an error number; Python makes `FileNotFoundError` and the like of it."""
-    return OSError(number, os.strerror(number), path, None, path2)
-
-
-def _dots(path: str) -> str:
-    """The last part of ``path`` if it is ``.`` or ``..``, which names no entry of a directory; empty otherwise."""
-    last = path.rstrip("/").rpartition("/")[2]
-    return last if last in (".", "..") else ""
-
-
-_NAME_BYTES_MAX, _PATH_BYTES_MAX = 255, 4095  # NAME_MAX, and PATH_MAX without its final zero
-
-
-def _check_lengths(path: str, parts: list[str]) -> None:
-    if len(os.fsencode(path)) > _PATH_BYTES_MAX or any(len(os.fsencode(part)) > _NAME_BYTES_MAX for part in parts):
-        raise failure(errno.ENAMETOOLONG, path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +45,7 @@ class Status:
         return stat.S_ISDIR(self.st_mode)
 
 
-class Place(NamedTuple):
-    """Where a path leads: the directory that has, or would have, the entry, its name, and what is there."""
-
-    directory: int
-    name: str  # empty for the root
-    target: Target | None
-
-
-class FileSystem:
+class FileSystem(PathLookup):
     """Names and open files on top of a `DiskState`.
 
     Args:
@@ -82,9 +55,9 @@ class FileSystem:
     """
 
     def __init__(self, model: PersistenceModel = POSIX, tree: Tree | None = None, capacity_bytes: int | None = None):
-        self.state = DiskState(model, tree)
+        super().__init__(DiskState(model, tree))
         self.capacity_bytes = capacity_bytes
-        self.next_inode = 1 + max([*self.state.cached.contents, *self.state.cached.directories])
+        self.next_inode = 1 + max(self.state.cached.reachable())
         self.handles: dict[int, int] = {}  # inode -> open handles
         self.modified: dict[int, int] = {}  # inode -> nanoseconds since 1970 of its last change; absent: as it was made
         self.used: dict[int, int] = {}  # the same of its last use, where a program has set it
@@ -92,78 +65,8 @@ class FileSystem:
         self.permissions: dict[int, int] = {}  # inode -> bits, where they are not the usual ones
         self.made_at = time.time_ns()
         self.used_sectors = self._count_sectors()
-
-    # Paths.
-
-    def place(self, path: str) -> Place:
-        """Follow a path to its last part, which need not exist.
-
-        Raises:
-            OSError: ENOENT or ENOTDIR for a part before the last, ENOENT for an empty path, ENAMETOOLONG.
-        """
-        if not path:
-            raise failure(errno.ENOENT, path)
-        parts = [part for part in path.split("/") if part and part != "."]
-        if len(path) > _NAME_BYTES_MAX // 4:
-            _check_lengths(path, parts)
-        trail = [Place(ROOT, "", Target(ROOT, True))]
-        for depth, part in enumerate(parts):
-            current = trail[-1].target
-            if current is None:
-                raise failure(errno.ENOENT, path)
-            if not current.is_directory:
-                raise failure(errno.ENOTDIR, path)
-            if part == "..":
-                if len(trail) > 1:
-                    trail.pop()
-                continue
-            target = self.state.cached.directory(current.inode).get(part)
-            trail.append(Place(current.inode, part, target))
-            if target is None and depth < len(parts) - 1:
-                raise failure(errno.ENOENT, path)
-        found = trail[-1]
-        dots = _dots(path)
-        if found.target is None and dots:
-            raise failure(errno.ENOENT, path)
-        if (path.endswith("/") or dots) and found.target is not None and not found.target.is_directory:
-            raise failure(errno.ENOTDIR, path)
-        return found
-
-    def existing(self, path: str) -> Target:
-        """What is at a path.
-
-        Raises:
-            OSError: ENOENT, ENOTDIR.
-        """
-        target = self.place(path).target
-        if target is None:
-            raise failure(errno.ENOENT, path)
-        return target
-
-    def directory_at(self, path: str) -> int:
-        """The inode of the directory at a path.
-
-        Raises:
-            OSError: ENOENT, ENOTDIR.
-        """
-        target = self.existing(path)
-        if not target.is_directory:
-            raise failure(errno.ENOTDIR, path)
-        return target.inode
-
-    def path_of_directory(self, inode: int, path: str) -> str:
-        """Where a directory is that was at ``path``; ``path`` where it is nowhere."""
-        with suppress(OSError):
-            if self.directory_at(path) == inode:
-                return path
-        trail = [("", ROOT)]
-        while trail:
-            place, directory = trail.pop()
-            if directory == inode:
-                return place or "/"
-            entries = sorted(self.state.cached.directory(directory).items())
-            trail.extend((f"{place}/{name}", one.inode) for name, one in entries if one.is_directory)
-        return path
+        self._names: dict[int, int] = {}  # inode -> how many names it has, where that is more than one
+        self.has_symbolic_links = any(isinstance(one, SymbolicLink) for one in (tree or {}).values())  # or had some
 
     # Directories.
 
@@ -173,7 +76,7 @@ class FileSystem:
         Raises:
             OSError: EEXIST, ENOENT, ENOTDIR.
         """
-        place = self.place(path.rstrip("/") or path)
+        place = self.entry(path)
         if place.target is not None:
             raise failure(errno.EEXIST, path)
         target = Target(self._new_inode(), True)
@@ -187,13 +90,17 @@ class FileSystem:
         Raises:
             OSError: ENOENT, ENOTDIR, ENOTEMPTY; EBUSY for the root.
         """
-        place = self.place(path)
-        inode = self.directory_at(path)
-        if _dots(path) == ".":
+        place = self.entry(path)
+        if place.target is None:
+            raise failure(errno.ENOENT, path)
+        if not place.target.is_directory:
+            raise failure(errno.ENOTDIR, path)
+        inode = place.target.inode
+        if last_dots(path) == ".":
             raise failure(errno.EINVAL, path)
         if inode == ROOT:
             raise failure(errno.EBUSY, path)
-        if self.state.cached.directory(inode) or _dots(path):
+        if self.state.cached.directory(inode) or last_dots(path):
             raise failure(errno.ENOTEMPTY, path)
         self.state.make(SetEntries(((place.directory, place.name, None),)))
         self._changed(place.directory)
@@ -213,13 +120,66 @@ class FileSystem:
         Raises:
             OSError: ENOENT, ENOTDIR; EISDIR for a directory.
         """
-        place = self.place(path)
-        target = self.existing(path)
+        place = self.entry(path)
+        target = place.target
+        if target is None:
+            raise failure(errno.ENOENT, path)
         if target.is_directory:
             raise failure(errno.EISDIR, path)
+        if path.endswith("/"):
+            raise failure(errno.ENOTDIR, path)
         self.state.make(SetEntries(((place.directory, place.name, None),)))
         self._changed(place.directory)
-        self._free_if_unused(target.inode, linked=False)
+        self._lose_name(target.inode)
+
+    def link(self, source: str, destination: str, *, follow: bool = False) -> None:
+        """Give a file, or a symbolic link unless ``follow``, one more name.
+
+        Raises:
+            OSError: ENOENT, ENOTDIR, ELOOP; EEXIST; EPERM for a directory.
+        """
+        target, goal = self.existing(source, follow=follow), self._new_entry(destination)
+        if target.is_directory:
+            raise failure(errno.EPERM, source, destination)
+        self.state.make(SetEntries(((goal.directory, goal.name, target),)))
+        self._names[target.inode] = self._names.get(target.inode, 1) + 1
+        self._changed(goal.directory)
+
+    def symlink(self, target: str, path: str) -> None:
+        """Make a symbolic link that holds ``target``.
+
+        Raises:
+            OSError: ENOENT, also for an empty ``target``; ENOTDIR, ELOOP, EEXIST, ENAMETOOLONG.
+        """
+        if not target:
+            raise failure(errno.ENOENT, target, path)
+        if len(os.fsencode(target)) > PATH_BYTES_MAX:
+            raise failure(errno.ENAMETOOLONG, target, path)
+        place = self._new_entry(path)
+        inode = self._new_inode()
+        self.has_symbolic_links = True
+        self.state.make(SetEntries(((place.directory, place.name, Target(inode, False, target)),)))
+        self._changed(inode, place.directory)
+
+    def readlink(self, path: str) -> str:
+        """The path that a symbolic link holds.
+
+        Raises:
+            OSError: ENOENT, ENOTDIR, ELOOP; EINVAL for what is no link.
+        """
+        link = self.existing(path, follow=False).link
+        if link is None:
+            raise failure(errno.EINVAL, path)
+        return link
+
+    def _new_entry(self, path: str) -> Place:
+        """Where an entry can be made that is no directory."""
+        place = self.entry(path)
+        if place.target is not None:
+            raise failure(errno.EEXIST, path)
+        if path.endswith("/"):
+            raise failure(errno.ENOENT, path)
+        return place
 
     def rename(self, source: str, destination: str) -> None:
         """Move a file or directory, atomically replacing a file, or an empty directory, at the destination.
@@ -228,8 +188,8 @@ class FileSystem:
             OSError: ENOENT, ENOTDIR, EISDIR, ENOTEMPTY; EINVAL if a directory would move below itself; EBUSY for the
                 root and for what ends in ``.`` or ``..``.
         """
-        origin, goal = (self.place(path.rstrip("/") or path) for path in (source, destination))
-        if _dots(source) or _dots(destination):
+        origin, goal = self.entry(source), self.entry(destination)
+        if last_dots(source) or last_dots(destination):
             raise failure(errno.EBUSY, source, destination)
         if origin.target is None:
             raise failure(errno.ENOENT, source, destination)
@@ -258,25 +218,30 @@ class FileSystem:
             if replaced.is_directory:
                 del self.state.cached.directories[replaced.inode]
             else:
-                self._free_if_unused(replaced.inode, linked=False)
+                self._lose_name(replaced.inode)
 
-    def status(self, path: str) -> Status:
-        """``stat``.
+    def status(self, path: str, *, follow: bool = True) -> Status:
+        """``stat``; ``lstat`` unless ``follow``.
 
         Raises:
             OSError: ENOENT, ENOTDIR.
         """
-        return self.status_of(self.existing(path))
+        return self.status_of(self.existing(path, follow=follow))
 
     def status_of(self, target: Target) -> Status:
         """``fstat``."""
-        inode, is_directory = target
-        kind, usual = (stat.S_IFDIR, 0o755) if is_directory else (stat.S_IFREG, 0o644)
+        inode, is_directory, link = target
+        if link is not None:
+            kind, usual, size = stat.S_IFLNK, 0o777, len(os.fsencode(link))
+        elif is_directory:
+            kind, usual, size = stat.S_IFDIR, 0o755, 0
+        else:
+            kind, usual, size = stat.S_IFREG, 0o644, self.size(inode)
         return Status(
             inode,
             kind | self.permissions.get(inode, usual),
-            0 if is_directory else self.size(inode),
-            2 if is_directory else int(inode not in self._unlinked),
+            size,
+            2 if is_directory else 0 if inode in self._unlinked else self._names.get(inode, 1),
             (modified := self.modified.get(inode, self.made_at)),
             self.used.get(inode, modified),
         )
@@ -286,19 +251,29 @@ class FileSystem:
 
     # Open files.
 
-    def open(self, path: str, *, create: bool = False, exclusive: bool = False, truncate: bool = False) -> int:
+    def open(
+        self,
+        path: str,
+        *,
+        create: bool = False,
+        exclusive: bool = False,
+        truncate: bool = False,
+        follow: bool = True,
+    ) -> int:
         """Open a file; the result is its inode, of which one more handle is open until `close`.
 
         Raises:
-            OSError: ENOENT, ENOTDIR, EISDIR; EEXIST if ``exclusive``.
+            OSError: ENOENT, ENOTDIR, EISDIR; EEXIST if ``exclusive``; ELOOP for a symbolic link unless ``follow``.
         """
         if create and path.endswith("/"):
-            self.place(path.rstrip("/") or path)  # the way there comes first
+            self.entry(path)  # the way there comes first
             raise failure(errno.EISDIR, path)
-        place = self.place(path)
+        place = self.place(path, follow=follow and not (create and exclusive))
         if place.target is None:
             if not create:
                 raise failure(errno.ENOENT, path)
+            if place.needs_directory:
+                raise failure(errno.EISDIR, path)
             inode = self._new_inode()
             self.state.cached.content(inode)
             self.state.make(SetEntries(((place.directory, place.name, Target(inode, False)),)))
@@ -308,6 +283,8 @@ class FileSystem:
                 raise failure(errno.EEXIST, path)
             if place.target.is_directory:
                 raise failure(errno.EISDIR, path)
+            if place.target.link is not None:
+                raise failure(errno.ELOOP, path)
             inode = place.target.inode
             if truncate and self.size(inode):
                 self.truncate(inode, 0)
@@ -373,6 +350,7 @@ class FileSystem:
         """The cache was read anew from the disk."""
         self.handles = {}
         self._unlinked.clear()
+        self._count_names()
         self.used_sectors = self._count_sectors()
 
     def forget_unopened(self) -> None:
@@ -381,6 +359,7 @@ class FileSystem:
         contents = self.state.cached.contents
         for inode in [inode for inode in contents if inode not in reachable and inode not in self.handles]:
             del contents[inode]
+        self._count_names()
         self.used_sectors = self._count_sectors()
 
     # Inside.
@@ -397,6 +376,21 @@ class FileSystem:
                     found.add(target.inode)
                     stack.append(target.inode)
         return found
+
+    def _count_names(self) -> None:
+        """Count the names of each file anew; a power loss may leave a file with other names than it had."""
+        counts: dict[int, int] = {}
+        for inode in self._below(ROOT):
+            for target in self.state.cached.directory(inode).values():
+                counts[target.inode] = counts.get(target.inode, 0) + 1
+        self._names = {inode: count for inode, count in counts.items() if count > 1}
+
+    def _lose_name(self, inode: int) -> None:
+        """A name of a file has gone; its content goes with the last one that is not open."""
+        left = self._names.pop(inode, 1) - 1
+        if left > 1:
+            self._names[inode] = left
+        self._free_if_unused(inode, linked=left > 0)
 
     def _free_if_unused(self, inode: int, *, linked: bool) -> None:
         if not linked and inode in self.handles:
@@ -434,6 +428,9 @@ class FileSystem:
         """Every structural invariant; called by stress tests, never in production."""
         self.state._check()
         assert self.used_sectors == self._count_sectors()
+        kept = self._names
+        self._count_names()
+        assert kept == self._names
         reachable = self.state.cached.reachable()
         for inode in self.state.cached.contents:
             assert inode in reachable or inode in self.handles, inode

@@ -17,8 +17,9 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Protocol
 
-from detrun.world.disk.file_system import FileSystem, failure
+from detrun.world.disk.file_system import FileSystem
 from detrun.world.disk.heard import READS, WRITES, hear_bytes
+from detrun.world.disk.lookup import failure
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.randomness import index_below
 

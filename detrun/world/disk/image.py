@@ -20,8 +20,17 @@ SIZE = -1  # stands for a file's size where a sector's number would be
 Atom: TypeAlias = tuple[int, int | str]
 """(file, sector), (file, `SIZE`) or (directory, name)."""
 
-Tree: TypeAlias = dict[str, bytes | None]
-"""What a program can see: the path of each file with its content, of each directory with None; sorted by path."""
+
+@dataclass(frozen=True, slots=True)
+class SymbolicLink:
+    """A symbolic link in a `Tree`."""
+
+    target: str
+    """The path that it holds: absolute, or relative to the directory that the link is in."""
+
+
+Tree: TypeAlias = dict[str, bytes | SymbolicLink | None]
+"""What a program can see: each file with its content, symbolic link as such, directory with None; sorted by path."""
 
 
 class Target(NamedTuple):
@@ -29,6 +38,8 @@ class Target(NamedTuple):
 
     inode: int
     is_directory: bool
+    link: str | None = None
+    """The path that a symbolic link holds. It lies in the entry, so that one change makes the link."""
 
 
 @dataclass(slots=True)
@@ -94,6 +105,8 @@ class Image:
                 if target.is_directory:
                     found[path] = None
                     stack.append((path, target.inode))
+                elif target.link is not None:
+                    found[path] = SymbolicLink(target.link)
                 else:
                     found[path] = self.read(target.inode, 0, self.content(target.inode).size)
         return dict(sorted(found.items()))
@@ -225,11 +238,12 @@ def image_of(tree: Tree, sector_bytes: int) -> Image:
             target = image.directory(directory).get(part)
             if target is None:
                 inode += 1
-                target = image.directory(directory)[part] = Target(inode, is_directory)
+                link = content.target if isinstance(content, SymbolicLink) and not is_directory else None
+                target = image.directory(directory)[part] = Target(inode, is_directory, link)
                 if is_directory:
                     image.directory(inode)
             directory = target.inode
-        if content is not None:
+        if isinstance(content, bytes):
             file = image.content(directory)
             file.size = len(content)
             for start in range(0, len(content), sector_bytes):

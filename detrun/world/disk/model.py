@@ -8,8 +8,9 @@ A rename is one change, hence atomic; a directory rename also needs the director
 
 POSIX demands no more: not that a file's size waits for its data (a longer file may hold zeros), not that two sectors of
 one write are written together (it may be torn), not that an fsync of a file makes the entry durable that leads to it.
-`PersistenceModel` adds orders that particular file systems keep. What is not modelled: stale blocks of deleted files
-showing up in others, and links.
+`PersistenceModel` adds orders that particular file systems keep. A symbolic link is made by one change; a hard link
+is a second entry of a file, and what is synced of the file is so under both names. What is not modelled: stale blocks
+of deleted files showing up in others.
 
 Sources: Pillai et al., "All file systems are not created equal", OSDI 2014 (ALICE: micro-operations, orders per file
 system); Mohan et al., "Finding crash-consistency bugs with bounded black-box crash testing", OSDI 2018 (CrashMonkey).

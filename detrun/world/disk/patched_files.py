@@ -63,7 +63,7 @@ def _asking_the_disk(name: str, original: Callable[..., Awaitable[Any]]) -> Call
         there = DiskPath(node.disk, str(self))
         if not hasattr(there, name):
             raise HiddenStateError(
-                f"trio.Path.{name} on node {node.name!r}: a simulated disk has files and directories, but no links, "
+                f"trio.Path.{name} on node {node.name!r}: a simulated disk has files, directories and links, but no "
                 "permissions, owners, special files or home directories"
             )
         found = await getattr(there, name)(*args, **keywords)
@@ -72,6 +72,8 @@ def _asking_the_disk(name: str, original: Callable[..., Awaitable[Any]]) -> Call
         is_absolute = self.is_absolute() or name in ("absolute", "resolve")
         if isinstance(found, DiskPath):
             return _as_path(type(self), found, is_absolute)
+        if isinstance(found, PurePosixPath):  # what a link holds
+            return type(self)(found)
         if isinstance(found, list):
             return [_as_path(type(self), one, is_absolute) for one in found]
         return found

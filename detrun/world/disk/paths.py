@@ -2,12 +2,14 @@
 
 Joining, taking apart and comparing is ``pathlib``'s; whatever asks the disk is async. Every path is absolute, since the
 root is every program's working directory; two are equal if their parts and their disks are. What ``trio.Path`` has and
-a path here has not is what a simulated disk has not: links, permissions, owners, special files; asking for it says so.
+a path here has not is what a simulated disk has not: permissions, owners, special files; asking for it says so.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
@@ -17,6 +19,7 @@ import trio
 
 from detrun.world.disk.file_system import Status
 from detrun.world.disk.files import DiskFile
+from detrun.world.disk.lookup import NOTHING_THERE, failure
 from detrun_scheduler.errors import UsageError
 
 
@@ -51,11 +54,26 @@ class DiskOfPaths(Protocol):
     async def listdir(self, path: str = "/") -> list[str]:
         """The names in a directory."""
 
-    async def stat(self, path: str) -> Status:
+    async def symlink(self, target: str, path: str) -> None:
+        """Make a symbolic link."""
+
+    async def link(self, source: str, destination: str) -> None:
+        """Give a file one more name."""
+
+    async def readlink(self, path: str) -> str:
+        """The path that a symbolic link holds."""
+
+    async def resolve(self, path: str, strict: bool = False) -> str:
+        """The path behind all links."""
+
+    async def stat(self, path: str, *, follow_symlinks: bool = True) -> Status:
         """Size and kind of what is at a path."""
 
-    async def exists(self, path: str) -> bool:
+    async def exists(self, path: str, *, follow_symlinks: bool = True) -> bool:
         """Whether there is something at a path."""
+
+    def is_symlink(self, path: str) -> bool:
+        """Whether there is a symbolic link; in no time, as a listing tells it."""
 
     async def fsync_directory(self, path: str = "/") -> None:
         """Wait until the entries of a directory are on the disk."""
@@ -110,7 +128,7 @@ class DiskPath:
             return getattr(self.pure, name)
         if not name.startswith("_") and hasattr(trio.Path, name):
             raise AttributeError(
-                f"a path on a simulated disk has no {name!r}: the disk has files and directories, but no links, "
+                f"a path on a simulated disk has no {name!r}: the disk has files, directories and links, but no "
                 "permissions, owners or special files"
             )
         raise AttributeError(f"'DiskPath' object has no attribute {name!r}")
@@ -190,7 +208,7 @@ class DiskPath:
 
     async def exists(self, *, follow_symlinks: bool = True) -> bool:
         """Whether there is something."""
-        return await self.disk.exists(str(self))
+        return await self.disk.exists(str(self), follow_symlinks=follow_symlinks)
 
     async def is_file(self) -> bool:
         """Whether there is a file."""
@@ -201,9 +219,13 @@ class DiskPath:
         return await self.exists() and (await self.stat()).is_directory
 
     async def is_symlink(self) -> bool:
-        """Never."""
-        await trio.lowlevel.checkpoint()
-        return False
+        """Whether there is a symbolic link."""
+        try:
+            return stat.S_ISLNK((await self.lstat()).st_mode)
+        except OSError as error:
+            if error.errno in NOTHING_THERE:
+                return False
+            raise
 
     async def is_mount(self) -> bool:
         """Whether it is the root."""
@@ -212,11 +234,15 @@ class DiskPath:
 
     async def stat(self, *, follow_symlinks: bool = True) -> Status:
         """Size and kind."""
-        return await self.disk.stat(str(self))
+        return await self.disk.stat(str(self), follow_symlinks=follow_symlinks)
 
     async def lstat(self) -> Status:
-        """The same, since there are no links."""
-        return await self.stat()
+        """The same, of a symbolic link itself."""
+        return await self.stat(follow_symlinks=False)
+
+    async def readlink(self) -> PurePosixPath:
+        """The path that a symbolic link holds, as it holds it."""
+        return PurePosixPath(await self.disk.readlink(str(self)))
 
     async def samefile(self, other: str | os.PathLike[str]) -> bool:
         """Whether both are the same file or directory."""
@@ -228,16 +254,12 @@ class DiskPath:
         return self
 
     async def resolve(self, strict: bool = False) -> DiskPath:
-        """Without ``..``.
+        """Without ``..`` and symbolic links.
 
         Raises:
-            FileNotFoundError: ``strict``, and there is nothing.
+            OSError: ``strict``, and there is nothing, or links without end.
         """
-        if strict:
-            await self.stat()
-        else:
-            await trio.lowlevel.checkpoint()
-        return DiskPath(self.disk, os.path.normpath(str(self)))
+        return DiskPath(self.disk, await self.disk.resolve(str(self), strict))
 
     # Directories.
 
@@ -277,7 +299,7 @@ class DiskPath:
         for entry in await self.iterdir():
             is_dir = await entry.is_dir()
             if first == "**":
-                if is_dir:
+                if is_dir and not self.disk.is_symlink(str(entry)):
                     await entry._match(parts, found)
             elif fnmatchcase(entry.pure.name, first):
                 if not rest:
@@ -309,6 +331,20 @@ class DiskPath:
         except FileNotFoundError:
             if not missing_ok:
                 raise
+
+    async def symlink_to(self, target: str | os.PathLike[str], target_is_directory: bool = False) -> None:
+        """Make this path a symbolic link that holds ``target`` as it is given."""
+        await self.disk.symlink(os.fspath(target), str(self))
+
+    async def hardlink_to(self, target: str | os.PathLike[str]) -> None:
+        """Make this path one more name of the file ``target``.
+
+        Raises:
+            OSError: EXDEV if the target is on another disk.
+        """
+        if isinstance(target, DiskPath) and target.disk is not self.disk:
+            raise failure(errno.EXDEV, str(target), str(self))
+        await self.disk.link(os.fspath(target), str(self))
 
     async def rename(self, target: str | os.PathLike[str]) -> DiskPath:
         """Move it, replacing what is at the target; the result is the new path."""

@@ -11,9 +11,9 @@ import os
 from typing import Any
 
 from detrun.world.disk.file_locks import FileLocks
-from detrun.world.disk.file_system import failure
 from detrun.world.disk.files import RawFile
 from detrun.world.disk.image import Target
+from detrun.world.disk.lookup import failure
 from detrun.world.services import FIRST_DESCRIPTOR
 
 _FIRST = FIRST_DESCRIPTOR << 1  # sockets have those from FIRST_DESCRIPTOR on
@@ -42,6 +42,7 @@ class OpenFile(RawFile):
             create=bool(flags & os.O_CREAT),
             exclusive=bool(flags & os.O_EXCL and flags & os.O_CREAT),
             truncate=bool(flags & os.O_TRUNC),
+            follow=not flags & os.O_NOFOLLOW,
         )
         self._open = True
         self.tables = 0

@@ -272,7 +272,8 @@ class _VfsCalls:
         files = files_of_call()
         if files is None:
             return CANTOPEN
-        path = os.fsencode(os.path.normpath(files.files.absolute(name))) + b"\0"
+        behind = files.files.disk.file_system.lead(files.files.absolute(name))
+        path = os.fsencode(os.path.normpath(behind)) + b"\0"
         if len(path) > size:
             return CANTOPEN
         ctypes.memmove(found, path, len(path))

@@ -21,8 +21,8 @@ def location(files: NodeFiles, database: Any, is_uri: bool) -> str:
     path = os.fsdecode(database)
     if is_uri and path.startswith("file:"):
         return f"{path}{'&' if '?' in path else '?'}vfs={sqlite_binding.NAME}"
-    if path and path != ":memory:" and files.is_real(files.absolute(path)):
-        return f"file:{quote(files.absolute(path))}?mode=ro&immutable=1"
+    if path and path != ":memory:" and files.is_real(where := files.led(path)):
+        return f"file:{quote(where)}?mode=ro&immutable=1"
     return f"file:{quote(path)}?vfs={sqlite_binding.NAME}"
 
 

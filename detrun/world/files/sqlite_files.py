@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from detrun.world.disk.file_system import failure
+from detrun.world.disk.lookup import failure
 from detrun.world.files.descriptors import OpenFile
 from detrun.world.files.node_files import NodeFiles
 from detrun.world.files.sqlite_locks import FileLocks

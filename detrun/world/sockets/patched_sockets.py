@@ -28,6 +28,7 @@ from detrun.world.sockets.tls_sockets import TlsNames
 from detrun.world.sockets.trio_sockets import TrioSocket
 from detrun.world.sockets.unix_sockets import AF_UNIX, status, unix_pair, unlink
 from detrun_scheduler.environment import machine_names
+from detrun_scheduler.environment.file_names import can_as_much
 from detrun_scheduler.environment.replaced_names import ReplacedNames
 
 
@@ -216,6 +217,7 @@ _OS = ReplacedNames(
         **{name: _known(name, _changed) for name in ("chmod", "chown")},
     },
 )
+can_as_much(_OS)
 _PLATFORM = ReplacedNames(platform, {"uname": _platform_uname})
 _GROUPS: tuple[Any, ...] = (_SOCKET, _TRIO, _OS, _PLATFORM, TlsNames())
 

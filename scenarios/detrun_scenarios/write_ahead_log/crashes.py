@@ -44,7 +44,8 @@ class Verdict:
             return f"right in all of {self.states}"
         state, lost = self.failures[0]
         sizes = {
-            path: "directory" if content is None else f"{len(content)} bytes" for path, content in state.tree.items()
+            path: f"{len(content)} bytes" if isinstance(content, bytes) else "directory"
+            for path, content in state.tree.items()
         }
         return f"WRONG in {len(self.failures):,} of {self.states}\n  first: {lost}\n  what is left: {sizes}"
 

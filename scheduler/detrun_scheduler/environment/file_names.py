@@ -168,10 +168,18 @@ SOURCES: tuple[tuple[Any, tuple[str, ...]], ...] = (
 )
 """The modules and the names in them, for code that took a function before the run."""
 
-_able: Any
-# Modules that are imported inside a run ask, once, what the functions can do that stand there then.
-for _able in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks, os.supports_effective_ids):
-    _able.update(_OS.replacements[name] for name, original in _OS.originals.items() if original in _able)
+
+def can_as_much(names: ReplacedNames) -> None:
+    """Have ``os.supports_follow_symlinks`` and the like name the replacements, too, of functions of ``os``.
+
+    `shutil.copystat` asks at each call, and modules that are imported inside a run ask once.
+    """
+    able: Any
+    for able in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks, os.supports_effective_ids):
+        able.update(names.replacements[name] for name, original in names.originals.items() if original in able)
+
+
+can_as_much(_OS)
 
 
 def original(name: str) -> Callable[..., Any]:

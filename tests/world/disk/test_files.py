@@ -286,8 +286,8 @@ def test_searching_comparing_and_asking_gives_what_it_gives_on_a_real_file_syste
 def test_what_a_simulated_disk_has_not_is_said_with_the_way_out():
     async def main():
         disk = Disk()
-        with pytest.raises(AttributeError, match="no 'symlink_to': the disk has files and directories, but no links"):
-            await disk.path("a").symlink_to("b")
+        with pytest.raises(AttributeError, match="no 'chmod': the disk has files, directories and links, but no permi"):
+            await disk.path("a").chmod(0o600)
         with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
             disk.path("a").nonsense  # noqa: B018
         async with await disk.open_file("/f", "wb") as file:

@@ -316,7 +316,7 @@ def test_threads_of_a_node_race_for_a_file():
         (lambda: io.FileIO("/x"), "goes past them"),
         (lambda: KEPT["open"]("/x", "w"), "goes past them"),
         (lambda: Path("/dev/urandom").read_bytes(), "a stream of the run"),
-        (lambda: os.mkfifo("/x"), "no links, owners, special files"),
+        (lambda: os.mkfifo("/x"), "no owners, special files"),
         (lambda: mmap.mmap(os.open("/x", os.O_RDWR | os.O_CREAT), 1), "no mapped memory"),
     ],
 )
@@ -339,8 +339,6 @@ def test_nodes_read_what_is_installed_and_what_the_world_names_and_change_none_o
             there.write_text("changed")
         with pytest.raises(FileNotFoundError) as missing:
             open("/nowhere/x", "w").close()
-        with pytest.raises(OSError, match="Operation not permitted"):
-            os.symlink("/a", "/b")
         return there.read_text(), names, os.path.exists(pytest.__file__), missing.value.__notes__[0][:37]
 
     read, names, is_installed, note = on_a_node(body, host_files=[tmp_path / "sub"])

@@ -195,10 +195,16 @@ def test_every_run_begins_without_the_database_of_the_last(tmp_path):
         connection.backup(memory)
         connection.execute("ATTACH '/y.db' AS y")
         connection.execute("CREATE TABLE y.u(n)")
+        os.symlink("x.db", "/l.db")
+        sqlite3.connect("/l.db").execute("PRAGMA user_version=7")
+        assert connection.execute("PRAGMA user_version").fetchone() == (7,)
+        os.symlink(tmp_path, "/real")
+        assert sqlite3.connect("/real/real.db").execute("SELECT * FROM t").fetchall() == []
         return memory.execute("SELECT count(*) FROM t").fetchone(), sorted(os.listdir("/"))
 
-    assert on_a_node(body, host_files=[tmp_path]) == ((1,), ["x.db", "y.db"])
-    assert on_a_node(body, host_files=[tmp_path]) == ((1,), ["x.db", "y.db"])
+    names = ["l.db", "real", "x.db", "y.db"]
+    assert on_a_node(body, host_files=[tmp_path]) == ((1,), names)
+    assert on_a_node(body, host_files=[tmp_path]) == ((1,), names)
     assert not os.path.exists("/x.db")
 
 
