@@ -2,9 +2,9 @@
 
 It is asyncio's own selector loop with another queue, another clock and another selector: what is queued goes to lanes
 (`lanes.py`), which the run loop steps, timers go to the run's (`loop_time.py`), and sockets of a simulated network say
-when they are ready (`readiness.py`). How it is run and stopped is in `loop_life.py`, and `program.py` runs the main
-function of a program. Futures, tasks, locks, queues, time-outs, task groups, streams, transports, servers and runners
-are asyncio's code, unchanged.
+when they are ready (`readiness.py`). `loop_life.py` runs and stops it, `loop_end.py` closes it,
+and `program.py` runs the main function of a program. Futures, tasks, locks, queues, time-outs, task groups, streams,
+transports, servers and runners are asyncio's code, unchanged.
 
 What would leave the process is refused by name (`outside.py`).
 """
@@ -15,11 +15,9 @@ import asyncio
 import sys
 from asyncio import events
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from types import BuiltinFunctionType, FrameType, FunctionType
 from typing import Any
-from weakref import ref
 
 import sniffio
 from greenlet import getcurrent
@@ -48,16 +46,13 @@ from detrun_scheduler.asyncio_host.private import (
     set_running,
     task_of_step,
 )
-from detrun_scheduler.asyncio_host.remains import Remains
 from detrun_scheduler.asyncio_host.slow_callbacks import timed
 from detrun_scheduler.asyncio_host.tasks import (
     LABEL,
     LANE,
-    PATH,
     AsyncioOfRun,
     Future,
     Handle,
-    Timer,
     label_of,
     making,
     new_task,
@@ -69,22 +64,13 @@ from detrun_scheduler.running_loop import know_loops
 from detrun_scheduler.threads.simulated_thread import SimulatedThread
 
 _EAGER = getattr(asyncio, "eager_task_factory", None)
+_WITHOUT = (
+    *("run", "lanes", "callbacks", "line", "last_round", "main", "owner", "counts", "_creator", "_lost", "_left_by"),
+    *("simulated_thread", "ended_in", "remains", "failed_tasks", "retrieved_task"),
+)
 _BEGINS_WITH = beginning(
     {
-        **dict.fromkeys(("run", "lanes", "callbacks", "line", "last_round", "main", "owner")),
-        **dict.fromkeys(
-            (
-                "counts",
-                "_creator",
-                "_failed",
-                "_lost",
-                "simulated_thread",
-                "_left_by",
-                "ended_in",
-                "remains",
-                "_retrieved",
-            )
-        ),
+        **dict.fromkeys(_WITHOUT),
         "is_stepping": False,
         "looks": False,
         "library": None,
@@ -106,10 +92,6 @@ class SimulatedEventLoop(FreshLoop, LoopLife, LoopTime, LooksAtCallers, Outside,
 
     says_all = True  # its report says what it waits in, too
     subprocesses: Any  # their transports
-    callbacks: Lane | None  # the lane of what is no step of a task, once there is something
-    line: Line | None
-    owner: Any  # the process of a world that it belongs to
-    remains: Remains | None  # once its process has been killed
 
     def __init__(self, selector: Any = None) -> None:
         run: Any = current.require("an event loop of asyncio")
@@ -125,7 +107,7 @@ class SimulatedEventLoop(FreshLoop, LoopLife, LoopTime, LooksAtCallers, Outside,
                 run.threads.at_end.append(partial(go_back, begin_running(None)))
         self.counts: AsyncioOfRun = run.asyncio
         self._creator = max(run.current, 0)
-        self._failed: list[ref[Any]] = []  # tasks that ended with an exception
+        self.failed_tasks = []
         self._lost = LostTasks(run)
         inherited = run.threads.inherited
         if inherited is not None:
@@ -135,16 +117,6 @@ class SimulatedEventLoop(FreshLoop, LoopLife, LoopTime, LooksAtCallers, Outside,
     def next_number(self) -> int:
         """Tasks and futures are numbered in the order in which the run makes them."""
         return next(self.counts.numbers)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether no step of it is taken any more: it is closed, or its run or its process has ended."""
-        return self._closed or current.run is not self.run or (self.owner is not None and not self.owner.is_running)
-
-    @property
-    def is_in_its_run(self) -> bool:
-        """Whether the run that made it is the active one."""
-        return current.run is self.run
 
     # What is queued.
 
@@ -161,7 +133,7 @@ class SimulatedEventLoop(FreshLoop, LoopLife, LoopTime, LooksAtCallers, Outside,
             if kind is FunctionType and context is not None and self._needs_no_step(callback, args):
                 context.run(callback, *args)
                 if callback is not ends_the_run and args[0]._exception is not None and has_retrieved(callback):
-                    self._retrieved = args[0]  # asyncio marks it as not retrieved once all its callbacks are queued
+                    self.retrieved_task = args[0]  # asyncio marks it otherwise once all its callbacks are queued
                 return None
             handle: Any = Handle(callback, args, self, context)
         else:
@@ -263,24 +235,6 @@ class SimulatedEventLoop(FreshLoop, LoopLife, LoopTime, LooksAtCallers, Outside,
         """Report lost tasks; ``frames`` are those of the main task's last step."""
         self._lost.look(self.lanes, frames)
 
-    def forget(self, task: Any, lane: Lane) -> None:
-        """The lane of ``task`` is over: write down how the task ended, or close it where it has not."""
-        setattr(task, LANE, None)
-        if not task.done():
-            setattr(task, PATH, lane.path)
-            # In life it would stay suspended until the process ends.
-            task._log_destroy_pending = False
-            with suppress(BaseException):
-                task.get_coro().close()
-        elif self.is_in_its_run:
-            error = asyncio.CancelledError() if task.cancelled() else task._exception
-            if error is not None:
-                if task is self._retrieved:
-                    task._log_traceback, self._retrieved = False, None
-                setattr(task, PATH, lane.path)
-                self.run.journal.ended(self.run.host.numbers[lane.task], error)
-                self._failed.append(ref(task))
-
     # Tasks, futures, time.
 
     def create_future(self) -> asyncio.Future[Any]:
@@ -320,67 +274,6 @@ class SimulatedEventLoop(FreshLoop, LoopLife, LoopTime, LooksAtCallers, Outside,
     async def checkpoint(self) -> None:
         """Let others go on."""
         await asyncio.sleep(0)
-
-    def died(self) -> None:
-        """The process that it belongs to was killed: none of its code runs again, and nothing of it is due."""
-        if not self._closed:
-            self._closed, self.is_stepping = True, False
-            self.leave_running()
-            live = self.run.timers.live
-            timers = [key for key in live if isinstance(key, Timer) and key._loop is self]
-            self.run.timers.forget(timers)
-            self.remains = Remains(self, timers, is_killed=True)
-
-    def buried(self, task: Any) -> None:
-        """No code of ``task`` runs again, since the process was killed."""
-        if self.remains is not None:  # it was closed before
-            self.remains.add(task)
-
-    def forget_run(self) -> None:
-        """The run is over: what this object refers to may refer to it."""
-        self.ended_in = self.main = self.simulated_thread = self.callbacks = self.remains = self._selector = (
-            self._default_executor
-        ) = None
-        self.lanes.clear()
-
-    @property
-    def has_own(self) -> bool:
-        """Whether it has something of its own to be closed: an executor, a selector, handlers of signals."""
-        made = vars(self)
-        return bool(self._default_executor or self._debug or "_signal_handlers" in made or "_selector" in made)
-
-    def _never_retrieved(self) -> list[Any]:
-        """Tasks that have ended with an exception that nothing has asked for."""
-        return [task for one in self._failed if (task := one()) is not None and task._log_traceback]
-
-    @property
-    def closes_quietly(self) -> bool:
-        """Whether `close` runs no code of the program's, such as a handler that is told of an exception."""
-        return not (self.has_own or (self._failed and self._never_retrieved()))
-
-    def close(self) -> None:
-        """As asyncio's; exceptions that nothing has retrieved by now are reported.
-
-        In life a task reports its exception when it is collected, which is at no moment that a run could repeat.
-        """
-        is_open = not self._closed and self._thread_id is None
-        if is_open and not self.has_own:
-            # What asyncio's does, in four classes, where there is nothing to close.
-            self._closed = self._executor_shutdown_called = True
-            self._selector = None
-        else:
-            super().close()
-        is_in_run = self.is_in_its_run and self.run.threads is not None
-        if is_in_run and vars(self).get("_transports"):
-            Remains(self, [])
-        if is_open and is_in_run:
-            for task in self._never_retrieved():
-                task._log_traceback = False
-                self.call_exception_handler(
-                    {"message": "Task exception was never retrieved", "exception": task.exception(), "task": task}
-                )
-            for lane in list(self.lanes):
-                lane.wake()  # it ends when it is stepped
 
     leave = staticmethod(go_back)  # what stood aside goes on
 

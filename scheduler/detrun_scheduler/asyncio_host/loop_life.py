@@ -14,46 +14,31 @@ from greenlet import getcurrent
 
 from detrun_scheduler.asyncio_host.lanes import Lane
 from detrun_scheduler.asyncio_host.line import Line
+from detrun_scheduler.asyncio_host.loop_end import LoopEnd
 from detrun_scheduler.asyncio_host.private import SHUTDOWN_EXECUTOR, SHUTDOWN_GENERATORS, ends_the_run
-from detrun_scheduler.asyncio_host.tasks import AsyncioOfRun, new_task
+from detrun_scheduler.asyncio_host.tasks import new_task
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.threads.simulated_thread import MAIN_IDENT, SimulatedThread, WaitKind
 
 RUN_FOREVER = WaitKind("BaseEventLoop.run_forever")
 
 
-class LoopLife:
+class LoopLife(LoopEnd):
     """The methods of an event loop that run it.
 
     Attributes:
-        is_stepping: it is being run.
         last_round: it is to stop, once so many handles of these lanes have run; None: it goes on.
-        ended_in: the lane in whose running step the main task, or the future that is waited for, has ended.
-        main: the task made last while the loop did not run: what `run_until_complete` waits for.
     """
 
-    run: Any
-    lanes: dict[Lane, None]
-    callbacks: Lane | None
     line: Line | None
-    is_stepping: bool
     last_round: dict[Lane, int] | None
-    ended_in: Lane | None
-    main: Any
     push_timer: Callable[[Any], None]
     call_soon_threadsafe: Any
-    counts: AsyncioOfRun
-    simulated_thread: Any  # that runs the loop; None while none does
     _left_by: BaseException | None
-    _closed: bool
-    _debug: bool
     looks: bool
     look_for_threads: Callable[[], None]
     is_without_checks: Callable[[str, Any], bool]
     _stopping: bool
-    _executor_shutdown_called: bool
-    _thread_id: int | None
-    _default_executor: Any
     _coroutine_origin_tracking_enabled: bool
     _set_coroutine_origin_tracking: Any
     _check_closed: Any
@@ -103,16 +88,6 @@ class LoopLife:
             task.remove_done_callback(ends_the_run)
             self._end_in()
             task = waited = None  # their exceptions know this frame: a cycle of garbage
-
-    @property
-    def has_rest(self) -> bool:
-        """Whether asynchronous generators have not ended, it has an executor, or callbacks are queued."""
-        return self._default_executor is not None or bool(vars(self).get("_asyncgens")) or self.has_queued
-
-    @property
-    def has_queued(self) -> bool:
-        """Whether something waits for the rounds in which asyncio closes what is left."""
-        return any(lane.handles for lane in self.lanes) and self.run.thread_rules >= 9
 
     def generator_begins(self, generator: Any) -> None:
         """An asynchronous generator is begun in a step of this loop."""
@@ -176,12 +151,6 @@ class LoopLife:
         self._thread_id = self.simulated_thread = self.last_round = None
         if self._coroutine_origin_tracking_enabled:
             self._set_coroutine_origin_tracking(False)
-
-    def leave_running(self) -> None:
-        """It is no more among the loops that run."""
-        running = self.counts.running
-        if self in running:
-            running.remove(self)
 
     def _go_on(self) -> None:
         """Wake the lanes in which something was queued while the loop did not run."""

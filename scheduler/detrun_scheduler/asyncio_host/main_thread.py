@@ -94,7 +94,7 @@ class AsyncioMain:
             return self.program.RUN_FOREVER.main
         try:
             ended: Any = self.program.outcome_of_main(loop, message)
-            if self.program.is_over(loop):
+            if loop.leaves_nothing:
                 self.program.close(loop, self)
                 return self._end(ended)
             return self._as_thread(self.program.end, (loop, [ended], self.dying))

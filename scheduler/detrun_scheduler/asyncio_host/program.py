@@ -21,7 +21,7 @@ from greenlet import getcurrent
 from detrun_scheduler.asyncio_host.event_loop import SimulatedEventLoop
 from detrun_scheduler.asyncio_host.loop_life import RUN_FOREVER
 from detrun_scheduler.asyncio_host.names import policy_of_run
-from detrun_scheduler.asyncio_host.private import get_running, has_tasks
+from detrun_scheduler.asyncio_host.private import get_running
 
 
 def is_plain() -> bool:
@@ -49,15 +49,6 @@ def outcome_of_main(loop: SimulatedEventLoop, waited: Any) -> outcome.Outcome[An
         waited = trace = None  # they lead to this frame: a cycle of garbage
 
 
-def is_over(loop: SimulatedEventLoop) -> bool:
-    """Whether the main task has left nothing to be closed, and closing the loop runs no code of the program's."""
-    return loop.closes_quietly and not _has_rest(loop)
-
-
-def _has_rest(loop: SimulatedEventLoop) -> bool:
-    return loop.has_rest or has_tasks(loop)
-
-
 def close(loop: SimulatedEventLoop, thread: Any) -> None:
     """Close the loop of a program that has ended in ``thread`` and left nothing."""
     policy = policy_of_run()
@@ -79,7 +70,7 @@ def end(loop: SimulatedEventLoop, ended: list[outcome.Outcome[Any]], is_dying: b
         return ended.pop().unwrap()
     finally:
         try:
-            if _has_rest(loop):
+            if loop.has_rest:
                 with asyncio.Runner(loop_factory=lambda: loop) as runner:
                     runner.get_loop()
         finally:
