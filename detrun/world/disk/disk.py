@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -29,6 +30,7 @@ from detrun.world.disk.file_system import FileSystem, Status
 from detrun.world.disk.files import DiskFile, RawFile, flipped, layered
 from detrun.world.disk.heard import hear_change, hear_power_loss, hear_sync
 from detrun.world.disk.image import Change, Tree, WriteSector
+from detrun.world.disk.imports import is_importing
 from detrun.world.disk.lookup import NOTHING_THERE, failure
 from detrun.world.disk.model import POSIX, DiskLog, PersistenceModel
 from detrun.world.disk.paths import DiskPath
@@ -42,6 +44,7 @@ from detrun_scheduler.randomness import draw_bits, index_below, stream_key
 from detrun_scheduler.running_loop import running_loop
 from detrun_scheduler.threads.calling import threads_of_call, wait_in_task
 from detrun_scheduler.threads.simulated_thread import SimulatedThread, WaitKind
+from detrun_scheduler.threads.threads import Threads
 
 _DISK = WaitKind("disk")
 
@@ -241,19 +244,20 @@ class Disk:
     def call_blocking(self, function: Callable[..., Any], *args: Any, path: str) -> Any:
         """As `call`, for code that blocks: a thread of a run waits in virtual time, others run in between.
 
-        A task that blocks stands still with its event loop, and threads run. Outside a run no time is taken.
+        A task that blocks stands still with its event loop, and threads run. Outside a run no time is taken, nor by
+        what a module calls while it is imported (`imports`).
         """
         try:
             return function(*args)
         finally:
             if self._owed:
                 owed, self._owed = self._owed, []
-                self._block(owed, path)
+                threads = threads_of_call()
+                if threads is not None and not (threads.run.thread_rules >= 9 and is_importing(sys._getframe(1))):
+                    self._block(threads, owed, path)
 
-    def _block(self, owed: list[tuple[str, int]], path: str) -> None:
-        threads, caller = threads_of_call(), getcurrent()
-        if threads is None:
-            return
+    def _block(self, threads: Threads, owed: list[tuple[str, int]], path: str) -> None:
+        caller: Any = getcurrent()
         run, seconds = threads.run, self._seconds(owed, path)
         takes_time = primal_of(seconds) > 0.0
         until = self._busy(run.virtual_clock.now, seconds) if takes_time else None
