@@ -59,7 +59,7 @@ from detrun_scheduler.asyncio_host.tasks import (
 )
 from detrun_scheduler.asyncio_host.trio_calls import NurseryOfTrio, await_trio
 from detrun_scheduler.asyncio_host.uncaught import failure_of
-from detrun_scheduler.asyncio_host.waits import report_of
+from detrun_scheduler.asyncio_host.waits import pending_of, report_of
 from detrun_scheduler.running_loop import know_loops
 from detrun_scheduler.threads.simulated_thread import SimulatedThread
 
@@ -226,6 +226,10 @@ class SimulatedEventLoop(FreshLoop, LoopLife, LoopTime, LooksAtCallers, Outside,
     def report_of(self, lane: Lane) -> tuple[str, tuple[int, ...]]:
         """See `waits.report_of`."""
         return report_of(lane.asyncio_task, lane)
+
+    def pending_of(self, lane: Lane) -> str:
+        """See `waits.pending_of`."""
+        return pending_of(lane.asyncio_task, lane)
 
     def looks_for_lost_tasks(self) -> bool:
         """Whether tasks beside the main one live, and findings are asked for."""

@@ -34,6 +34,7 @@ from detrun_scheduler.asyncio_host.line import Line
 from detrun_scheduler.footprints.footprints import EVERYTHING, WRITE
 from detrun_scheduler.footprints.marks import touched
 from detrun_scheduler.trio_host.graveyard import lay_out
+from detrun_scheduler.trio_host.pending import frames_of
 from detrun_scheduler.trio_host.private import CHECKPOINT_TRAP, DETACH_TRAP, WAIT_TRAP, is_blocked
 
 
@@ -95,6 +96,9 @@ class LoopOfLanes(Protocol):
 
     def report_of(self, lane: Lane) -> tuple[str, tuple[int, ...]]:
         """What the task of ``lane`` waits for, and the tasks that could let it go on."""
+
+    def pending_of(self, lane: Lane) -> str:
+        """What the task of ``lane`` awaits in the program's own code."""
 
     def looks_for_lost_tasks(self) -> bool:
         """Whether tasks beside the main one live, and findings are asked for."""
@@ -308,19 +312,13 @@ class Lane:
 
     def frames(self) -> list[FrameType]:
         """The frames of its task's coroutine while it is suspended, outermost first."""
-        found: list[FrameType] = []
         task = self.asyncio_task
-        awaited = None if task is None else task.get_coro()
-        while awaited is not None:
-            for frame_of, next_of in (("cr_frame", "cr_await"), ("gi_frame", "gi_yieldfrom"), ("ag_frame", "ag_await")):
-                frame = getattr(awaited, frame_of, None)
-                if frame is not None:
-                    found.append(frame)
-                    awaited = getattr(awaited, next_of)
-                    break
-            else:
-                awaited = None
-        return found
+        return [] if task is None else frames_of(task.get_coro())
+
+    @property
+    def pending(self) -> str:
+        """What it is suspended in, where that is in no function of a library."""
+        return "the event loop" if self.asyncio_task is None else self.loop.pending_of(self)
 
     def blocking_report(self) -> tuple[str, tuple[int, ...]]:
         """What reports say of what its task waits for, and the tasks that could let it go on."""

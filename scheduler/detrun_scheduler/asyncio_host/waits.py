@@ -15,9 +15,12 @@ from typing import Any
 from detrun_scheduler import current
 from detrun_scheduler.reports import missed_wakeups
 from detrun_scheduler.reports.missed_wakeups import missed_wakeup
+from detrun_scheduler.trio_host.pending import operation_of_thread
 
 _OWNER = "_owner_in_run"  # of a lock: (serial of the run, number of the task)
 _acquire = asyncio.Lock.acquire
+_ANYIO = "anyio._backends._asyncio"
+_SLEEP = asyncio.sleep.__code__
 
 
 @wraps(_acquire)
@@ -43,7 +46,8 @@ def install() -> None:
 def report_of(task: Any, lane: Any) -> tuple[str, tuple[int, ...]]:
     """What ``task``, whose steps ``lane`` takes, waits for, and the numbers of the tasks that could let it go on."""
     run = current.run
-    for frame in reversed(lane.frames()):
+    frames = lane.frames()
+    for frame in reversed(frames):
         primitive, function = frame.f_locals.get("self"), frame.f_code.co_name
         kind = type(primitive).__name__
         match primitive:
@@ -55,7 +59,9 @@ def report_of(task: Any, lane: Any) -> tuple[str, tuple[int, ...]]:
             case asyncio.Condition():
                 return f"Condition.wait ({missed_wakeup(primitive) or 'not notified'})", ()
             case asyncio.Event():
-                return "Event.wait (not set)", ()
+                operation = operation_of_thread(frames)
+                needing = "" if operation in ("", "Event.wait", "wait_for") else f"{operation}, which needs "
+                return f"{needing}Event.wait (not set)", ()
             case asyncio.Semaphore():
                 return f"{kind}.acquire (not released)", ()
             case asyncio.Queue():
@@ -66,12 +72,43 @@ def report_of(task: Any, lane: Any) -> tuple[str, tuple[int, ...]]:
                 return f"the end of its task group, where {_counted(children)} still live:", _numbers(
                     lane.loop, children
                 )
+        if type(primitive).__module__ == _ANYIO:
+            return _of_anyio(primitive, function, lane.loop)
     waited: Any = getattr(task, "_fut_waiter", None)
     children = getattr(waited, "_children", None) or ([waited] if isinstance(waited, asyncio.Task) else [])
     living = [one for one in children if isinstance(one, asyncio.Task) and not one.done()]
     if living:
         return "the end of", _numbers(lane.loop, living)
-    return ("Future (without a result)" if waited is not None else "its turn"), ()
+    if waited is None:
+        return "its turn", ()
+    operation = operation_of_thread(frames)
+    return f"{operation} (a future without a result)" if operation else "Future (without a result)", ()
+
+
+def _of_anyio(primitive: Any, function: str, loop: Any) -> tuple[str, tuple[int, ...]]:
+    """What an object of anyio's is waited for, which stands on futures of asyncio's."""
+    kind = type(primitive).__name__
+    if kind == "TaskGroup":
+        children = [one for one in primitive._tasks if not one.done()]
+        return f"the end of its task group, where {_counted(children)} still live:", _numbers(loop, children)
+    owner = primitive.statistics().owner if kind == "Lock" else None
+    if owner is None:
+        return f"{kind}.{function} (not released)", ()
+    # anyio says who it is by the address of the task, which leads to a path here and is shown nowhere.
+    owners = [task for lane in loop.lanes if id(task := lane.asyncio_task) == owner.id]
+    return ("Lock held by", _numbers(loop, owners)) if owners else ("Lock.acquire (held by a task that has ended)", ())
+
+
+def pending_of(task: Any, lane: Any) -> str:
+    """What ``task`` awaits, as listings say it where no lock or queue does: ``asyncio.gather``, a kind of future."""
+    if any(frame.f_code is _SLEEP for frame in lane.frames()):
+        return "asyncio.sleep"
+    waited: Any = getattr(task, "_fut_waiter", None)
+    if waited is None:
+        return "checkpoint"
+    if getattr(waited, "_children", None) is not None:
+        return "asyncio.gather"
+    return "asyncio.Task" if isinstance(waited, asyncio.Task) else "asyncio.Future"
 
 
 def _numbers(loop: Any, tasks: Iterable[Any]) -> tuple[int, ...]:

@@ -21,19 +21,18 @@ from collections import deque
 from collections.abc import Coroutine
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from functools import lru_cache, partial
-from types import AsyncGeneratorType, CoroutineType, GeneratorType, MethodType
+from types import AsyncGeneratorType, GeneratorType, MethodType
 from typing import Any, Protocol
 
 from greenlet import greenlet
 
 from detrun_scheduler.trio_host.dead_threads import free
+from detrun_scheduler.trio_host.pending import SUSPENDABLE, WRAPPERS
 
-_SUSPENDABLE = (CoroutineType, GeneratorType, AsyncGeneratorType)
 # What may stand between a frame and the generator that it is suspended in. A generator that is only found through
 # something else, such as an attribute of an object of the program, may be in use elsewhere and is let be.
 _HOLDERS = (MethodType, AbstractContextManager, AbstractAsyncContextManager)
 _PARTS_OF_HOLDERS = (dict, deque, tuple, partial)
-_WRAPPERS = frozenset(("coroutine_wrapper", "async_generator_asend", "async_generator_athrow", "anext_awaitable"))
 
 # Frame states of CPython's pycore_frame.h: (created, suspended, finished) as seen from outside.
 _STATES = {(3, 11): (-2, -1, 4), (3, 12): (-2, -1, 4), (3, 13): (-3, -2, 4)}
@@ -69,13 +68,13 @@ def bury(dead: list[Any]) -> None:
             _finish(one)
     dead.clear()
     if threads:
-        _kept.extend(threads if _offset_of_frame_state() is None else free(threads, _SUSPENDABLE, _finish))
+        _kept.extend(threads if _offset_of_frame_state() is None else free(threads, SUSPENDABLE, _finish))
 
 
 def _finish(one: Any) -> None:
     """Make a suspended coroutine or generator look finished."""
     offset = _offset_of_frame_state()
-    if offset is None or not isinstance(one, _SUSPENDABLE):
+    if offset is None or not isinstance(one, SUSPENDABLE):
         _kept.append(one)
         return
     # Read here and not through cr_frame, which makes a frame object, and with it a cycle of garbage.
@@ -93,17 +92,17 @@ def suspended_in(coroutine: Any) -> list[Any]:
         for one in gc.get_referents(holder):
             if id(one) in found or isinstance(one, type):
                 continue
-            if isinstance(one, _SUSPENDABLE):
+            if isinstance(one, SUSPENDABLE):
                 found[id(one)] = one
                 waiting.append((one, False))
             elif (
                 isinstance(one, _HOLDERS)
-                or type(one).__name__ in _WRAPPERS
+                or type(one).__name__ in WRAPPERS
                 or (inside and isinstance(one, _PARTS_OF_HOLDERS))
             ):
                 found[id(one)] = one
                 waiting.append((one, True))
-    return [one for one in found.values() if isinstance(one, _SUSPENDABLE) or one is coroutine]
+    return [one for one in found.values() if isinstance(one, SUSPENDABLE) or one is coroutine]
 
 
 @lru_cache(maxsize=1)

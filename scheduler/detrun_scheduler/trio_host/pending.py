@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator, Sequence
-from types import FrameType
+from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
 from typing import Any
 
 import trio
@@ -20,12 +21,16 @@ _FRONTS = {
     "ParkingLot.park": {"_LockImpl.acquire", "Condition.wait", "Semaphore.acquire", "CapacityLimiter.acquire"},
     "CapacityLimiter.acquire_on_behalf_of": {"CapacityLimiter.acquire"},
 }
-# Below these, a thread has not called anything yet, or is being switched.
+_FRAMES = (("cr_frame", "cr_await"), ("gi_frame", "gi_yieldfrom"), ("ag_frame", "ag_await"))
+SUSPENDABLE = (CoroutineType, GeneratorType, AsyncGeneratorType)
+WRAPPERS = frozenset(("coroutine_wrapper", "async_generator_asend", "async_generator_athrow", "anext_awaitable"))
+# Below these, a thread or a task of asyncio has not called anything yet, or is being switched.
 _THREAD_MECHANISMS = {
     *("SimulatedThread.run", "SimulatedThread.schedule_point", "SimulatedThread.wait", "sleep", "wait_in_task"),
     *("_call_main", "_bootstrap", "Thread.run", "Tracing.call_body", "Tracing.untraced", "wait_for_end"),
     *("_start_thread_soon.<locals>.body", "Monitoring._callback.<locals>.on_event"),
     *("Tracing._by_opcode.<locals>.tracer_of.<locals>.on_opcode", "Tracing._by_line.<locals>.on_line"),
+    *("TaskHandle._run_coro", "TaskGroup._run_wrapped_task"),  # of anyio
     *("_both.<locals>.on_call", "_both.<locals>.on_call.<locals>.on_event"),
 }
 _RENAMED = {
@@ -46,6 +51,27 @@ def await_frames(task: trio.lowlevel.Task) -> list[FrameType]:
     if hasattr(coro, "frames"):
         return coro.frames()  # type: ignore[no-any-return]
     return [frame for frame, _ in task.iter_await_frames()]
+
+
+def frames_of(awaited: Any) -> list[FrameType]:
+    """The suspended frames of a coroutine and of what it awaits, asynchronous generators too, outermost first."""
+    found: list[FrameType] = []
+    while awaited is not None:
+        for frame_of, next_of in _FRAMES:
+            frame = getattr(awaited, frame_of, None)
+            if frame is not None:
+                found.append(frame)
+                awaited = getattr(awaited, next_of)
+                break
+        else:
+            awaited = _wrapped(awaited) if type(awaited).__name__ in WRAPPERS else None
+    return found
+
+
+def _wrapped(awaited: Any) -> Any:
+    """What is in an object of the interpreter's that has no attribute for it, as ``anext`` of a generator has none."""
+    inside = gc.get_referents(awaited)
+    return next((one for one in inside if isinstance(one, SUSPENDABLE) or type(one).__name__ in WRAPPERS), None)
 
 
 def line_that_waits(key: object) -> str | None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncGenerator, Callable
 from functools import partial
 from typing import Any
 
+import anyio
 import pytest
 
 import detrun
 from detrun.errors import DeadlockError
+from detrun.explore.failures.listing import Listing
 from tests.scheduler.asyncio_host.programs import (
     BUGS,
     lost_notify,
@@ -102,6 +105,86 @@ def test_what_waits_for_ever_is_named() -> None:
     assert waits["acquire"] == "Semaphore.acquire (not released)"
     assert waits["wait"] == "Event.wait (not set)"
     assert waits["main"].startswith("the end of its task group, where 3 tasks still live:")
+
+
+async def stands_in_a_generator(use: str) -> None:
+    async def generator() -> AsyncGenerator[int]:
+        await asyncio.Event().wait()
+        yield 1
+
+    if use == "for":
+        async for _ in generator():
+            pass
+    elif use == "anext":
+        await anext(generator(), None)
+    else:
+        async with contextlib.asynccontextmanager(generator)():
+            pass
+
+
+@pytest.mark.parametrize("use", ["for", "anext", "with"])
+def test_a_report_says_where_a_task_stands_in_an_asynchronous_generator(use: str) -> None:
+    with pytest.raises(DeadlockError) as caught:
+        detrun.record(stands_in_a_generator, use, backend="asyncio")
+    waiting = caught.value.blocked[-1]
+    assert waiting.waits_for == "Event.wait (not set)"
+    assert [line.rpartition(" in ")[2].rpartition(".")[2] for line in waiting.stack] == [
+        "stands_in_a_generator",
+        "generator",
+    ]
+
+
+async def waits_in_anyio() -> None:
+    first, second, semaphore = anyio.Lock(), anyio.Lock(), anyio.Semaphore(0)
+    _, receiving = anyio.create_memory_object_stream[int](0)
+
+    async def both(one: anyio.Lock, other: anyio.Lock) -> None:
+        async with one:
+            await anyio.sleep(1)
+            async with other:
+                pass
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(both, first, second)
+        group.start_soon(both, second, first)
+        group.start_soon(semaphore.acquire, name="semaphore")
+        group.start_soon(receiving.receive, name="stream")
+        group.start_soon(anyio.Event().wait, name="event")
+
+
+def test_reports_know_what_anyio_waits_for_on_asyncio() -> None:
+    with pytest.raises(DeadlockError) as caught:
+        detrun.record(waits_in_anyio, backend="asyncio")
+    waits = {one.path.rpartition("/")[2]: one.waits_for for one in caught.value.blocked}
+    assert waits.pop("main").startswith("asyncio.run")
+    assert waits == {
+        "waits_in_anyio": "the end of its task group, where 5 tasks still live: "
+        + ", ".join(f"main/waits_in_anyio/{name}" for name in ("both", "both[1]", "semaphore", "stream", "event")),
+        "both": "Lock held by main/waits_in_anyio/both[1]",
+        "both[1]": "Lock held by main/waits_in_anyio/both",
+        "semaphore": "Semaphore.acquire (not released)",
+        "stream": "MemoryObjectReceiveStream.receive, which needs Event.wait (not set)",
+        "event": "Event.wait (not set)",
+    }
+    assert caught.value.cycle
+
+
+async def gathers_and_sleeps() -> None:
+    async def sleeps() -> None:
+        await asyncio.sleep(1)
+
+    await asyncio.gather(sleeps(), sleeps())
+    await asyncio.create_task(sleeps())
+    raise ValueError("at the end")
+
+
+def test_a_listing_says_what_a_task_of_asyncio_awaits() -> None:
+    failure = detrun.explore(gathers_and_sleeps, schedules=1, directory=None, confirm=False).failure
+    assert failure is not None
+    assert failure.explanation is not None
+    listing = str(Listing(failure.explanation.failing, None))
+    for what in ("asyncio.run", "asyncio.gather", "asyncio.sleep", "asyncio.Task"):
+        assert f"waits in {what}" in listing
 
 
 @pytest.mark.parametrize("is_kept", [False, True])
