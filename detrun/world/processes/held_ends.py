@@ -7,6 +7,7 @@ loops it looks like a simulated socket.
 from __future__ import annotations
 
 import os
+import select
 
 import trio
 from trio.lowlevel import Abort
@@ -109,6 +110,11 @@ class HeldEnd:
     def is_writable(self) -> bool:
         """Whether a write would not wait."""
         raise NotImplementedError
+
+    def polled(self, events: int) -> int:
+        """Of ``events``, what ``poll`` says of the end, and what it says unasked."""
+        readable = select.POLLIN if events & select.POLLIN and self.is_readable() else 0
+        return readable | (select.POLLOUT if events & select.POLLOUT and self.is_writable() else 0)
 
     def awaited(self, readable: bool) -> str:
         """What lets a read, or a write, go on."""

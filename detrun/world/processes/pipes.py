@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 from typing import Any
 
 from detrun.world.network.posix import os_error
@@ -119,6 +120,15 @@ class PipeEnd(HeldEnd):
     def is_writable(self) -> bool:
         """Whether a write would not wait."""
         return not self.is_reading and (self.pipe.room >= ATOMIC_BYTES or self.other.is_closed)
+
+    def polled(self, events: int) -> int:
+        """As `HeldEnd.polled`: that the other end is gone is told unasked, and as such."""
+        found = super().polled(events)
+        if not self.other.is_closed:
+            return found
+        if self.is_reading:
+            return (found if self.pipe.content else found & ~select.POLLIN) | select.POLLHUP
+        return found & ~select.POLLIN | select.POLLERR
 
     def awaited(self, readable: bool) -> str:
         """What lets a read, or a write, go on."""

@@ -6,6 +6,7 @@ A datagram to a broadcast address or a group (`group_addresses`) goes to each ma
 from __future__ import annotations
 
 import errno
+import select
 import socket as constants
 from collections import deque
 from collections.abc import Iterable
@@ -212,6 +213,10 @@ class UdpSocket(Socket):
     def is_writable(self) -> bool:
         """Always: what does not fit is lost."""
         return True
+
+    def polled(self, events: int) -> int:
+        """As `Socket.polled`; an error that is pending, too."""
+        return super().polled(events) | (select.POLLERR if self.error else 0)
 
     def _released(self) -> None:
         self.inbox.clear()

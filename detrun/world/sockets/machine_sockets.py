@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import socket as constants
 import struct
 from collections.abc import Mapping
@@ -168,6 +169,11 @@ class Socket:
     def is_writable(self) -> bool:
         """Whether a write would not block."""
         raise NotImplementedError
+
+    def polled(self, events: int) -> int:
+        """Of ``events``, what ``poll`` says of the socket, and what it says unasked."""
+        readable = select.POLLIN if events & select.POLLIN and self.is_readable() else 0
+        return readable | (select.POLLOUT if events & select.POLLOUT and self.is_writable() else 0)
 
     def _check_open(self) -> None:
         if self.is_closed:

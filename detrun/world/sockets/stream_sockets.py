@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import select
 import socket as constants
 import struct
 from typing import Any
@@ -19,6 +20,7 @@ from detrun.world.sockets.socket_options import TCP_DEFAULTS
 
 BACKLOG_MAX = 4096  # net.core.somaxconn
 _LINGER = (constants.SOL_SOCKET, getattr(constants, "SO_LINGER", 13))
+_READ_SHUT: int = getattr(select, "POLLRDHUP", 0)
 _LINGERS_NO_TIME = struct.pack("ii", 1, 0)
 
 
@@ -256,6 +258,22 @@ class TcpSocket(Socket):
             return True
         connection.await_acknowledgement()
         return False
+
+    def polled(self, events: int) -> int:
+        """As `Socket.polled`: also an error, and which directions are shut."""
+        found = super().polled(events)
+        connection = self.connection
+        if self.is_listening:
+            return found & select.POLLIN
+        if connection is None:
+            return found & ~select.POLLIN | select.POLLHUP
+        if connection.error:
+            found |= select.POLLERR
+        is_over = (connection.gone and not connection.connecting) or bool(connection.error)
+        is_read_shut = is_over or connection.at_end or connection.read_shut
+        if is_read_shut:
+            found |= _READ_SHUT
+        return found | select.POLLHUP if is_over or (is_read_shut and connection.finishing) else found
 
     def _stop_listening(self) -> None:
         if self.listener is not None:

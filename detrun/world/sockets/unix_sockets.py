@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import socket as constants
 import stat
 from itertools import count
@@ -179,6 +180,12 @@ class UnixStreamSocket(_Named, TcpSocket):
         if self.connection is not None and self.connection.passed is not None:
             self.connection.passed.close()
         super()._released()
+
+    def polled(self, events: int) -> int:
+        """As `TcpSocket.polled`; a peer that has closed its socket neither sends nor receives, and this end knows."""
+        found, peer = super().polled(events), self._peer_connection()
+        is_left = self.connection is not None and self.connection.at_end and (peer is None or peer.closed)
+        return found | select.POLLHUP if is_left else found
 
     def awaited(self, readable: bool) -> str:
         """What makes the socket readable, or writable."""

@@ -27,7 +27,7 @@ from detrun_scheduler.environment.replaced_names import ReplacedNames
 from detrun_scheduler.run import ActiveRun
 from detrun_scheduler.threads.calling import schedule_point, threads_of_call, wait_in_task
 from detrun_scheduler.threads.simulated_thread import SimulatedThread, WaitKind
-from detrun_scheduler.threads.waits_for_sockets import IN, OUT, WatchedSockets
+from detrun_scheduler.threads.waits_for_sockets import CLOSED, FAILED, HUNG_UP, IN, OUT, WatchedSockets
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 1e-6, 1.0  # virtual seconds
 _OUTSIDE = (
@@ -110,6 +110,10 @@ def _number_of(file: Any) -> int:
     return number
 
 
+# What `select` calls readable, writable and exceptional: urgent data, which is not simulated.
+_OF_SELECT = (IN | HUNG_UP | FAILED, OUT | FAILED, 0)
+
+
 def _select(reading: Any, writing: Any, failing: Any, timeout: float | None = None, /) -> Any:
     original = NAMES.originals["select"]
     threads = threads_of_call()
@@ -133,8 +137,8 @@ def _select(reading: Any, writing: Any, failing: Any, timeout: float | None = No
             return found
         ready = dict(sockets.ready()) | dict.fromkeys(on_disk, IN | OUT)
         return tuple(
-            [file for file in files if file in one or ready.get(_number_of(file), 0) & event]
-            for event, files, one in zip((IN, OUT, 0), watched, found, strict=True)
+            [file for file in files if file in one or ready.get(_number_of(file), 0) & events]
+            for events, files, one in zip(_OF_SELECT, watched, found, strict=True)
         )
 
     return _wait("select.select", ask, timeout, {_number_of(file) for files in real for file in files}, sockets)
@@ -144,12 +148,13 @@ class _Watching:
     """What `Poll` and `Epoll` have in common: a real object, and the files and simulated sockets that it watches."""
 
     call = ""
+    closed = 0  # the event of a simulated socket that has been closed
 
     def __init__(self, real: Any, run: ActiveRun) -> None:
         self._real = real
         self._files: set[int] = set()
         self._simulated = run.host.sockets
-        self._sockets = WatchedSockets(run)
+        self._sockets = WatchedSockets(run, self.closed)
         self._on_disk: dict[int, int] = {}  # files that are always ready, and the events that are asked for
 
     def _watch_on_disk(self, number: int, events: int) -> None:
@@ -214,6 +219,7 @@ class Poll(_Watching):
     """`select.poll`'s object."""
 
     call = "select.poll"
+    closed = CLOSED
 
     def poll(self, timeout: float | None = None, /) -> Any:
         """As the real one; ``timeout`` in virtual milliseconds."""

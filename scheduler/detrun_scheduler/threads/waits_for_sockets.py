@@ -19,6 +19,9 @@ from detrun_scheduler.threads.calling import wait_in_task
 from detrun_scheduler.threads.simulated_thread import SimulatedThread, WaitKind
 
 IN, OUT = select.POLLIN, select.POLLOUT  # epoll has the same numbers
+FAILED, HUNG_UP = select.POLLERR, select.POLLHUP  # told unasked
+SHUT: int = getattr(select, "POLLRDHUP", 0)
+CLOSED = select.POLLNVAL
 ONCE: int = getattr(select, "EPOLLONESHOT", 0)
 EDGE: int = getattr(select, "EPOLLET", 0)
 _IN_A_TASK = "no simulated socket is ready, and waiting here would stop the task's event loop; await the socket instead"
@@ -29,10 +32,16 @@ class WatchedSockets:
     """Simulated sockets by their numbers, with the events that are waited for.
 
     Of epoll's modes, ``EPOLLONESHOT`` says a socket once until it is watched anew, ``EPOLLET`` when something has come.
+
+    Args:
+        run: whose sockets they are.
+        closed: the event that tells of a number that has been closed; 0 if it is passed over.
     """
 
-    def __init__(self, run: ActiveRun) -> None:
+    def __init__(self, run: ActiveRun, closed: int = 0) -> None:
         self._run = run
+        self._closed = closed
+        self._told: set[int] = set()  # of those that are said once
         self._sockets = run.host.sockets
         self.events: dict[int, int] = {}
         self._edges: dict[int, Edge] = {}
@@ -46,6 +55,7 @@ class WatchedSockets:
 
     def forget(self, number: int) -> bool:
         """Watch it no more; whether it was watched."""
+        self._told.discard(number)
         if number in self._edges:
             self._edges.pop(number).end()
         return self.events.pop(number, None) is not None
@@ -55,7 +65,7 @@ class WatchedSockets:
         for number, _ in found:
             events = self.events.get(number, 0)
             if events & ONCE:
-                self.events[number] = 0
+                self._told.add(number)
             if number in self._edges:
                 self._edges[number].is_new = False
 
@@ -64,19 +74,22 @@ class WatchedSockets:
 
     def ready(self) -> list[tuple[int, int]]:
         """Numbers and events of those that are ready, in the order of registering."""
-        return [
-            (number, found)
-            for number, events in self.events.items()
-            if number in self._sockets
-            and (number not in self._edges or self._edges[number].is_new)
-            and (found := _ready(self._sockets[number], events))
-        ]
+        return [(number, found) for number, events in self.events.items() if (found := self._found(number, events))]
+
+    def _found(self, number: int, events: int) -> int:
+        socket = self._sockets.get(number)
+        if socket is None:
+            return self._closed
+        if number in self._told or (number in self._edges and not self._edges[number].is_new):
+            return 0
+        found: int = socket.polled(events)
+        return found & (events | FAILED | HUNG_UP)
 
     def _waiters(self) -> Iterator[Any]:
         for number, events in self.events.items():
             socket = self._sockets.get(number)
-            if socket is not None:
-                if events & IN:
+            if socket is not None and number not in self._told:
+                if events & (IN | SHUT) or not events & OUT:
                     yield socket.readers
                 if events & OUT:
                     yield socket.writers
@@ -133,8 +146,3 @@ class Edge:
         """It is watched no more."""
         for one in self._waiters:
             one.unwatch(self._came)
-
-
-def _ready(socket: Any, events: int) -> int:
-    found = IN if events & IN and socket.is_readable() else 0
-    return found | OUT if events & OUT and socket.is_writable() else found

@@ -522,3 +522,96 @@ def options() -> list[Any]:
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="compares with Linux")
 def test_options_of_sockets_have_linuxs_defaults_and_are_numbers_or_bytes_as_asked() -> None:
     assert detrun.record(options).result == options()
+
+
+def polled() -> list[Any]:
+    """What `poll` says of sockets and pipes in all their states, asked for everything, for input, and for nothing."""
+    found: list[Any] = []
+    pause = 0.03
+
+    def say(what: Any) -> None:
+        time.sleep(pause)
+        for events in (select.POLLIN | select.POLLOUT | select.POLLRDHUP, select.POLLIN, 0):
+            poll = select.poll()
+            poll.register(what, events)
+            found.append([event for _, event in poll.poll(0)])
+
+    def pair(family: socket.AddressFamily) -> tuple[socket.socket, socket.socket]:
+        if family == socket.AF_UNIX:
+            return socket.socketpair()
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            return socket.create_connection(listening.getsockname()), listening.accept()[0]
+
+    with socket.create_server(("127.0.0.1", 0)) as listening, socket.socket() as near:
+        for one in (near, listening):
+            say(one)
+        near.connect(listening.getsockname())
+        say(listening)
+    for family in (socket.AF_INET, socket.AF_UNIX):
+        near, far = pair(family)
+        say(near)
+        far.send(b"a")
+        say(near)
+        far.shutdown(socket.SHUT_WR)
+        say(near)
+        near.shutdown(socket.SHUT_WR)
+        for one in (near, far):
+            say(one)
+        far.close(), near.close()
+        near, far = pair(family)
+        far.close()
+        say(near)
+        near.close()
+        near, far = pair(family)
+        near.send(b"unread")
+        time.sleep(pause)
+        far.close()
+        say(near)
+        found.append(near.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+        say(near)
+        near.close()
+    with socket.socket() as near:
+        near.setblocking(False)
+        near.connect_ex(("127.0.0.1", 1))
+        say(near)
+    for kept in (0, 1):
+        ends = os.pipe()
+        say(ends[kept])
+        os.write(ends[1], b"a")
+        for end in ends:
+            say(end)
+        os.close(ends[1 - kept])
+        say(ends[kept])
+        if kept == 0:
+            os.read(ends[0], 9)
+            say(ends[0])
+        os.close(ends[kept])
+    return found
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="compares with Linux")
+def test_poll_tells_of_errors_ends_and_what_is_shut_as_in_life() -> None:
+    assert detrun.record(polled).result == polled()
+
+
+def left() -> list[Any]:
+    """A thread waits until its peer has gone, for nothing else; what was closed is said to be so, or is forgotten."""
+    found: list[Any] = []
+    near, far = socket.socketpair()
+    poll, epoll = select.poll(), select.epoll()
+    poll.register(near, 0)
+    epoll.register(near, select.EPOLLRDHUP | select.EPOLLONESHOT)
+    threading.Timer(0.02, far.close).start()
+    found += [[event for _, event in one.poll()] for one in (poll, epoll)]
+    found += [len(epoll.poll(0.01)), [event for _, event in poll.poll()]]
+    epoll.modify(near, select.EPOLLIN)
+    found.append(len(epoll.poll(0.01)))
+    near.close()
+    found += [[event for _, event in poll.poll()], epoll.poll(0.01)]
+    epoll.close()
+    return found
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="compares with Linux")
+def test_a_peer_that_leaves_is_waited_for_alone() -> None:
+    assert detrun.record(left).result == left()
