@@ -35,6 +35,7 @@ class OpenFile(RawFile):
         self._generation = disk.generation
         self._readable, self._writable = mode != "wb", mode != "rb"
         self.is_appending = bool(flags & os.O_APPEND)
+        self.is_synced = bool(flags & os.O_DSYNC)  # a part of O_SYNC, too: each write is durable when it returns
         self._offset = 0
         self.name, self.mode = path, mode
         self.inode = disk.file_system.open(

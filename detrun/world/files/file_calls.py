@@ -17,6 +17,8 @@ from detrun.world.files.lock_calls import LockCalls
 from detrun_scheduler.environment.file_names import original as real
 from detrun_scheduler.environment.hidden_state import refuse
 
+_SYNCS = getattr(os, "RWF_DSYNC", 0) | getattr(os, "RWF_SYNC", 0)  # flags of `os.pwritev`
+_APPENDS = getattr(os, "RWF_APPEND", 0)
 _SEEKING_DATA = [getattr(os, name) for name in ("SEEK_DATA", "SEEK_HOLE") if hasattr(os, name)]
 
 
@@ -98,7 +100,9 @@ class FileCalls(LockCalls):
     def write(self, fd: int, data: Any, /) -> int:
         """As `os.write`."""
         file = self._writable(fd)
-        return int(self._blocking(file.write, data, path=file.name))
+        written = int(self._blocking(file.write, data, path=file.name))
+        self._written(file, file.is_synced)
+        return written
 
     def pread(self, fd: int, length: int, offset: int, /) -> bytes:
         """As `os.pread`."""
@@ -108,9 +112,20 @@ class FileCalls(LockCalls):
 
     def pwrite(self, fd: int, data: Any, offset: int, /) -> int:
         """As `os.pwrite`."""
+        return self._pwrite(fd, data, offset, 0)
+
+    def _pwrite(self, fd: int, data: Any, offset: int, flags: int) -> int:
         file = self._writable(fd)
         _check(offset)
-        return int(self._blocking(file.pwrite, data, offset, path=file.name))
+        if flags & _APPENDS:
+            offset = self.disk.file_system.size(file.inode)
+        written = int(self._blocking(file.pwrite, data, offset, path=file.name))
+        self._written(file, file.is_synced or bool(flags & _SYNCS))
+        return written
+
+    def _written(self, file: OpenFile, is_synced: bool) -> None:
+        if is_synced:
+            self.disk.sync_inode_blocking(file.inode, file.name)
 
     def readv(self, fd: int, buffers: Iterable[Any], /) -> int:
         """As `os.readv`."""
@@ -126,7 +141,7 @@ class FileCalls(LockCalls):
 
     def pwritev(self, fd: int, buffers: Iterable[Any], offset: int, flags: int = 0, /) -> int:
         """As `os.pwritev`."""
-        return self.pwrite(fd, b"".join(bytes(one) for one in buffers), offset)
+        return self._pwrite(fd, b"".join(bytes(one) for one in buffers), offset, flags)
 
     def lseek(self, fd: int, position: int, how: int, /) -> int:
         """As `os.lseek`. All of a file is data, and the hole behind it begins at its end."""
@@ -159,6 +174,7 @@ class FileCalls(LockCalls):
         """As `os.ftruncate`."""
         file = self._writable(fd, errno.EINVAL)
         self._blocking(file.truncate, length, path=file.name)
+        self._written(file, file.is_synced)
 
     def fstat(self, fd: int) -> os.stat_result:
         """As `os.fstat`."""

@@ -18,10 +18,8 @@ from typing import Any
 from detrun.world.disk.files import BUFFER_BYTES, kind_of_mode
 from detrun.world.files.descriptors import Descriptors, OpenFile
 
-_CALLS = (
-    *("close", "flush", "peek", "read", "read1", "readall", "readinto", "readinto1", "readline", "readlines"),
-    *("seek", "tell", "truncate", "write", "writelines"),
-)
+_READING = ("peek", "read", "read1", "readall", "readinto", "readinto1", "readline", "readlines", "tell")
+_CALLS = (*_READING, "close", "flush", "seek", "truncate", "write", "writelines")
 
 
 def flags_of(mode: Any) -> int:
@@ -94,6 +92,11 @@ class FileOfNode(io.RawIOBase):
             return "<_io.FileIO [closed]>"
         return f"<_io.FileIO name={self.name!r} mode={self.mode!r} closefd={self.closefd}>"
 
+    def inode_of_synced(self) -> int | None:
+        """The inode of a file that was opened with O_SYNC or O_DSYNC, so that what is written to it is synced."""
+        file = self._file
+        return file.inode if file.is_synced else None
+
     def isatty(self) -> bool:
         """Never."""
         return False
@@ -150,14 +153,18 @@ def _outermost(kind: Any) -> Any:
             disk = self.detrun_disk
             if disk is None or (name == "close" and getattr(self, "_finalizing", False)):
                 return original(self, *arguments, **named)  # as an object is collected no thread can wait
-            return disk.call_blocking(lambda: original(self, *arguments, **named), path=self.detrun_path)
+            result = disk.call_blocking(lambda: original(self, *arguments, **named), path=self.detrun_path)
+            if self.detrun_synced is not None and name not in _READING:
+                disk.sync_inode_blocking(self.detrun_synced, self.detrun_path)
+            return result
 
         method.__name__ = name
         method.__doc__ = original.__doc__
         return method
 
     members: dict[str, Any] = {name: taking_time(name) for name in _CALLS if hasattr(kind, name)}
-    members |= {"detrun_disk": None, "detrun_path": "", "__doc__": kind.__doc__, "__module__": kind.__module__}
+    members |= {"detrun_disk": None, "detrun_path": "", "detrun_synced": None}
+    members |= {"__doc__": kind.__doc__, "__module__": kind.__module__}
     return type(kind.__name__, (kind,), members)
 
 
@@ -191,6 +198,7 @@ def layered(
     if raw.mode.startswith("a"):
         found.seek(0, io.SEEK_END)
     found.detrun_disk, found.detrun_path = disk, path
+    found.detrun_synced = raw.inode_of_synced()
     return found
 
 
