@@ -1,8 +1,9 @@
-"""A task that blocks the event loop: the run goes on with threads only, until the task can.
+"""A task that blocks its event loop: meanwhile the run steps only what in life would go on.
 
-In life a call such as ``threading.Lock.acquire`` in an async function stops every task of its loop, and threads run on,
-other loops in them too. The loop is entered a second time here, from within the blocked task's step. Steps of tasks are
-taken in greenlets of their own meanwhile, so that these can block as well, and go on in any order.
+In life a call such as ``threading.Lock.acquire`` in an async function stops every task of its loop. Threads go on, and
+so do the event loops that other threads run. Here the run loop is entered a second time, from within the blocked task's
+step, until the task can go on. Steps of tasks are taken in greenlets of their own meanwhile, so that these can block as
+well and go on in any order.
 
 Invariant: the first task that stands does so on the stack of the run loop; every other has a greenlet.
 """

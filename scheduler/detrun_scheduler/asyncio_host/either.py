@@ -1,7 +1,7 @@
-"""Async functions of detrun that are trio's inside, and that tasks of asyncio's may await as well.
+"""Async functions of detrun that tasks of trio and of asyncio may await alike.
 
-There, a task of trio's runs the function on behalf of the task of asyncio's, in a copy of its context: so it belongs to
-the same process of a world. This module does not import asyncio.
+Each is written for trio. Where a task of asyncio awaits it, a task of trio runs it on that task's behalf, in a copy of
+its context, so that it belongs to the same process of a world (`trio_calls.py`). This module does not import asyncio.
 """
 
 from __future__ import annotations

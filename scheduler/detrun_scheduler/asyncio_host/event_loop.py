@@ -1,12 +1,14 @@
 """`SimulatedEventLoop`: the event loop that asyncio gets in a run.
 
-It is asyncio's own selector loop with another queue, another clock and another selector: what is queued goes to lanes
-(`lanes.py`), which the run loop steps, timers go to the run's (`loop_time.py`), and sockets of a simulated network say
-when they are ready (`readiness.py`). `loop_life.py` runs and stops it, `loop_end.py` closes it,
-and `program.py` runs the main function of a program. Futures, tasks, locks, queues, time-outs, task groups, streams,
-transports, servers and runners are asyncio's code, unchanged.
+It is a subclass of asyncio's own selector loop. Futures, tasks, locks, queues, time-outs, task groups, streams,
+transports, servers and runners are asyncio's code, unchanged. What the loop does itself is replaced, a part in each
+file:
 
-What would leave the process is refused by name (`outside.py`).
+- What is queued goes to lanes, which the run loop steps (`lanes.py`, in order of ``"fifo"`` also `line.py`).
+- The clock and the timers are the run's (`loop_time.py`).
+- Sockets of a simulated network say when they are ready (`readiness.py`).
+- `loop_life.py` runs and stops it, `loop_end.py` closes it, and `program.py` runs the main function of a program.
+- What would leave the process is simulated or refused by name (`outside.py`).
 """
 
 from __future__ import annotations

@@ -1,13 +1,14 @@
 """Calls of an event loop by a thread that does not run it, each noted once as a failure of the run.
 
-``loop.call_soon``, and what stands on it (``future.set_result``, ``task.cancel``, ``Queue.put_nowait``, `create_task`),
-appends to a list and wakes nothing. In life a loop that sleeps in its selector sees what another thread has appended
-when something else wakes it: late, or never (documentation of asyncio, "Concurrency and Multithreading"). Only debug
-mode finds it. A run makes the callback runnable at once, so the bug would not show; therefore it is looked for.
+``loop.call_soon`` appends to a list and wakes nothing, and so does what stands on it: ``future.set_result``,
+``task.cancel``, ``Queue.put_nowait``, `create_task`. In life a loop that sleeps in its selector runs what another
+thread has appended when something else wakes it: late, or never (documentation of asyncio, "Concurrency and
+Multithreading"). Only debug mode tells of it. In a run such a callback can run at once, so the bug would stay hidden if
+it were not looked for here.
 
-The look begins when a run has a second thread, and shares the question that the loop asks for debug mode, so a program
-without threads pays nothing. What detrun itself does in a thread, where a message of a world wakes a task of another
-node's loop, is as the network does it, and no finding.
+The look begins when a run has a second thread. It shares the question that the loop asks for debug mode, so a program
+without threads pays nothing. Calls by detrun itself are no findings: a message of a world may wake a task of another
+node's loop in any thread, as a network does.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What an event loop of asyncio's begins with: seen once, and given to each loop of a run.
+"""The attributes that a new event loop begins with, read off one loop of asyncio's.
 
-asyncio's ``__init__`` goes through three classes, and is a twentieth of a small run. So a model is made when this
-module is imported; a new loop gets the model's numbers at once, and new collections of the model's types when something
-asks for them, as few programs do.
+asyncio's ``__init__`` goes through three classes and takes a twentieth of a small run. So one loop, the model, is made
+when this module is imported. A new loop gets a copy of the model's numbers at once. It gets collections of the model's
+types when something asks for them, as few programs do.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whether asyncio is there to be simulated: a program that has not imported it pays nothing for it."""
+"""Whether asyncio has been imported: a program that has not imported it pays nothing for its simulation."""
 
 from __future__ import annotations
 

@@ -1,17 +1,18 @@
-"""`Lane`: what the run loop schedules of an asyncio program, one for each asyncio task and one for all other callbacks.
+"""`Lane`: what the run loop schedules of an asyncio program.
 
-asyncio queues steps of tasks and callbacks in one line. Here every step of a task goes to the lane of its task, and
-every other callback to one lane that they share. A lane is a task of the run, with a number, a path and recorded steps;
-it is runnable while something is queued in it, and each step runs one handle. So strategies, recordings, reports and
-shrinking treat asyncio's tasks as they treat trio's.
+asyncio's loop has one queue, for steps of tasks and for callbacks. A simulated loop has a lane for each task, in which
+the task's steps are queued, and one lane for all other callbacks. A lane is a task of the run, with a number, a path
+and recorded steps. It is runnable while something is queued in it, and each step of it runs one handle. So strategies,
+recordings, reports and shrinking treat tasks of asyncio as they treat tasks of trio.
 
-A lane refers to its task weakly, as asyncio's own loop does: what is queued keeps a task alive, and what it waits for
-does. A task that nothing of this kind refers to is lost (`lost_tasks.py`), and a collection may take it.
+The order of handles, which `asyncio_order` sets:
 
-The order that is promised, with ``asyncio_order="any"``: callbacks run first come, first served; a step of a task does
-not overtake a callback that was queued before it (asyncio's own ``sock_connect`` needs that); otherwise any task may be
-late. With ``"fifo"`` one lane at a time can run, in the order of the stock loop, which runs what is queued in rounds:
-timers that are due join the line at the end of a round.
+- ``"any"``: callbacks run in the order in which they were queued. A step of a task does not overtake a callback that
+  was queued before it, since asyncio's own ``sock_connect`` relies on that. Otherwise tasks go on in any order.
+- ``"fifo"``: one lane at a time can run, in the order of the stock loop (`line.py`).
+
+A lane refers to its task weakly, as asyncio's loop does. A task lives while something is queued for it, and while what
+it waits for refers to it. A task to which nothing refers is lost (`lost_tasks.py`), and a collection may take it.
 
 This module does not import asyncio, so that the run loop can know it.
 """

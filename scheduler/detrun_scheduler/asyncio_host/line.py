@@ -1,7 +1,8 @@
 """`Line`: the order in which lanes take turns under ``asyncio_order="fifo"``.
 
-The stock loop works in rounds: it takes what is queued and the timers that are due, runs that, and looks again. Under
-this order lanes (`lanes.py`) run as it would have run what is queued in them, one at a time.
+The stock loop works in rounds. In each it takes what is queued and the timers that are due, runs these, and looks
+again. Under this order lanes (`lanes.py`) run one at a time, in the order in which the stock loop would run their
+handles.
 """
 
 from __future__ import annotations

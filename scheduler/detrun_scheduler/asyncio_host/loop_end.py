@@ -1,9 +1,11 @@
 """`LoopEnd`: how a simulated event loop ends.
 
-A loop of the main function of a program is asked first what it leaves. What takes rounds of the loop (`has_rest`) is
-closed by asyncio's own runner; where it leaves nothing (`leaves_nothing`), closing it runs no code of the program's and
-takes no step. The loop of a process that was killed is not closed: its tasks and transports stand still, and `Remains`
-takes them apart when the run is over.
+When the main function of a program has ended, its loop is asked what it leaves. Tasks, asynchronous generators, an
+executor and queued callbacks take rounds of the loop to be closed (`has_rest`), and asyncio's own runner does that. A
+loop that leaves nothing at all (`leaves_nothing`) is closed in no step, since none of the program's code runs then.
+
+The loop of a process that was killed is not closed. Its tasks and transports stand still, and `Remains` takes them
+apart when the run is over.
 """
 
 from __future__ import annotations

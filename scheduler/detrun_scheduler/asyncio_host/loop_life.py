@@ -1,7 +1,7 @@
 """`LoopLife`: how a simulated event loop is run and stopped.
 
-``run_forever`` is a simulated thread that waits while the run steps the loop's lanes. `stop` lets what is queued then
-run, as the stock loop ends its round, and then wakes the thread.
+``run_forever`` is called in a simulated thread, which waits while the run steps the loop's lanes. `stop` begins the
+last round: what is queued by then runs, as in the stock loop, and then the thread is woken.
 """
 
 from __future__ import annotations

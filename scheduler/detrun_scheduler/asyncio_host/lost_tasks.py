@@ -1,7 +1,7 @@
-"""The lost tasks of an event loop, each reported once: they wait, and nothing refers to them (`unreferenced.py`).
+"""The lost tasks of an event loop, each reported once: tasks that wait and to which nothing refers (`unreferenced.py`).
 
-A task is found to be lost when the main task ends, or when a collection takes it while it waits, of which asyncio tells
-the loop's exception handler. Either is a failure of the run, as an exception that comes out of a task is.
+They are looked for when the main task ends. A collection may also take one while it waits; asyncio then tells the
+loop's exception handler. Both are failures of the run, as an exception that comes out of a task is.
 """
 
 from __future__ import annotations

@@ -1,11 +1,14 @@
 """`AsyncioMain`: the main thread of a program whose main function is asyncio's.
 
-Such a thread makes an event loop, waits for the main task, and closes the loop; no code of the program's runs in it. So
-it needs no stack: it takes two steps, each a call of a method, where a simulated thread would switch greenlets. Where
-the main task leaves something to be closed (other tasks, asynchronous generators, an executor) or to be told (an
-exception that nothing has retrieved), it becomes a simulated thread, in which asyncio's own runner does that.
+Such a thread makes an event loop, waits for the main task, and closes the loop. No code of the program's runs in it, so
+it needs no stack. It takes two steps, each a call of a method, where a simulated thread would switch greenlets.
 
-To the run it looks as a simulated thread does: the same path, steps, waits and reports.
+The main task may leave something: tasks, asynchronous generators or an executor that have to be closed, or an exception
+that nothing has retrieved. Then the object becomes a simulated thread, in which asyncio's own runner closes what is
+left.
+
+Invariant: to the run it looks as a simulated thread does, with the same path, steps, waits and reports. Recordings are
+equal byte for byte (`tests/scheduler/asyncio_host/test_main_thread.py`).
 
 This module does not import asyncio, so that the run loop can know it.
 """

@@ -1,10 +1,12 @@
 """The names of asyncio that stand for something else during a run: how event loops are made.
 
-A run has a policy of its own, so that ``asyncio.run``, ``asyncio.new_event_loop`` and ``asyncio.Runner`` make
-simulated loops, whatever policy the process has (uvloop's among them), and no policy or loop set in a run outlives it.
-The classes of asyncio's own loops and policies stand for the simulated ones, too. A loop factory that is uvloop's is
-passed over, in a policy as in a runner. Another loop may be made, and is refused where it would begin to run: its
-selector waits in real time, and the run would not control its tasks.
+A run has an event loop policy of its own. So ``asyncio.run``, ``asyncio.new_event_loop`` and ``asyncio.Runner`` make
+simulated loops, whatever policy the process has, and a policy or loop that is set in a run does not outlive it. The
+names of asyncio's loop classes and policies stand for simulated ones, too. uvloop's loop factory is passed over, in a
+policy as in a runner.
+
+A loop of another class may be made. It is refused where it would begin to run: its selector waits in real time, and its
+tasks would not be the run's.
 
 The rule of `ReplacedNames` holds: a replacement decides by who calls, and in another OS thread it is the original.
 """

@@ -1,8 +1,8 @@
-"""Coroutines that nothing has awaited, noted as failures of the run in which they were dropped.
+"""Coroutines that were never awaited, noted as failures of the run in which they were dropped.
 
-The interpreter finds them when it frees them and calls `warnings`, whose function stands for the one below during a
-run. The collector of cycles is off in a run, so a coroutine is freed where the last reference to it goes, which is the
-same step on every replay. One that lies in a cycle is freed after the run, and only warned of, as in life.
+The interpreter finds such a coroutine when it frees it, and calls `warnings`. During a run the function below takes
+that call. The collector of cycles is off in a run, so a coroutine is freed where its last reference goes, which is the
+same step in every replay. A coroutine that lies in a cycle is freed after the run, and only warned of, as in life.
 """
 
 from __future__ import annotations

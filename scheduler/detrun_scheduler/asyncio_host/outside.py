@@ -1,9 +1,11 @@
-"""What an event loop of asyncio reaches outside itself: simulated sockets, pipes, subprocesses and signals.
+"""What an event loop of asyncio reaches outside itself: sockets, pipes, subprocesses and signals, all simulated.
 
-Streams, transports, servers, datagram endpoints and the ``sock_`` methods are asyncio's code over simulated sockets,
-of an open world or else of a machine by itself (`localhost`), pipes and subprocesses over simulated ones. The end of a
-subprocess is awaited by a thread, as asyncio does it where there is nothing better. Signal handlers are those of the
-simulated process that the loop runs in; elsewhere they are refused by name, with the way out.
+Streams, transports, servers, datagram endpoints and the ``sock_`` methods are asyncio's code over simulated sockets.
+The network is that of an open world, or else that of one machine by itself (`localhost`). Pipes and subprocesses are
+simulated as well. A thread waits for the end of a subprocess, as in asyncio where the system offers nothing better.
+
+Signal handlers are those of the simulated process in which the loop runs. Outside such a process they are refused by
+name, with the way out.
 """
 
 from __future__ import annotations

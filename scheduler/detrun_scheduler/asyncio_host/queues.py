@@ -1,4 +1,7 @@
-"""`asyncio.Queue` tells the active run which items are put and taken, see `message_order`; installed for good."""
+"""`asyncio.Queue` tells the active run which items are put and taken (`message_order`).
+
+The methods are replaced for the life of the process.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
 """`SimulatedSelector`: where a simulated event loop registers sockets, as asyncio's own registers them with epoll.
 
-It waits for nothing. A simulated socket tells its watchers when something has happened to it; if it is ready then, what
-asyncio has registered for it is queued among the loop's callbacks, and again after it has run for as long as the socket
-stays ready, as a level-triggered selector reports it in every round. File descriptors of the operating system are
-refused: when one becomes ready is not deterministic.
+It does not wait. A simulated socket tells its watchers when something has happened to it. If the socket is ready then,
+what asyncio has registered for it is queued among the loop's callbacks. It is queued again after it has run, for as
+long as the socket stays ready: a level-triggered selector reports a ready socket in every round.
+
+File descriptors of the operating system are refused, since nothing decides when one of them becomes ready.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """What is left of an event loop whose process was killed, or that was closed with open transports.
 
-In life the operating system takes the memory of a killed process back. Here its tasks and transports stand still for
-the rest of the run and are garbage afterwards, in cycles, since none of the code that would take them apart runs: a
-task refers to its coroutine, whose variables mostly lead to the task, and a transport and its protocol refer to each
-other. Campaigns keep the garbage collector off, so the cycles are broken here, at the end of the run.
+In life the operating system takes the memory of a killed process back. Here none of the code that would take tasks and
+transports apart runs, so they stand still for the rest of the run. They form cycles: a task refers to its coroutine,
+whose variables mostly lead to the task, and a transport and its protocol refer to each other. Campaigns keep the
+garbage collector off, so the cycles are broken here, at the end of the run.
 """
 
 from __future__ import annotations

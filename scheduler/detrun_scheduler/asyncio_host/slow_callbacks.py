@@ -1,7 +1,7 @@
-"""What asyncio's debug mode says of a step or callback that blocks its event loop for long: in virtual time here.
+"""asyncio's debug mode tells of a step or callback that blocks its event loop for long: here in virtual time.
 
-Computing takes no time in a run, so what is found blocks by ``time.sleep``, by a lock, or by a call that waits. asyncio
-looks at each handle where its loop runs it; here the handles that a loop makes in debug mode look at themselves.
+Computing takes no time in a run. So what is told of blocks by ``time.sleep``, by a lock, or by a call that waits.
+asyncio measures each handle in its loop; here the handles that a loop makes in debug mode measure themselves.
 """
 
 from __future__ import annotations

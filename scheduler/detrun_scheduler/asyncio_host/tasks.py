@@ -1,9 +1,11 @@
-"""asyncio's own tasks, futures and timers, with an order, a place in the run's timers, and where a task was made.
+"""Tasks, futures and timers of asyncio, as simulated loops make them.
 
-asyncio keeps tasks in sets (`asyncio.wait`, `all_tasks`, task groups), which are ordered by address. Those that are
-made in a run hash by the order in which they were made, so that such a set is ordered alike in every process. The
-arguments of `asyncio.wait` and `as_completed`, which asyncio puts into a set before it makes tasks of them, keep their
-order.
+asyncio keeps tasks in sets (`asyncio.wait`, `all_tasks`, task groups), and objects hash by their address. Tasks and
+futures that a run makes hash by the order in which they were made, so that a set of them has the same order in every
+process. `asyncio.wait` and `as_completed` put their arguments into a set before they make tasks of them; these keep
+their order.
+
+A task also knows where in the program it was made, which reports show. Timers are keys of the run's timers.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What an exception came out of that a loop of asyncio's tells its exception handler of, in the words of reports.
+"""Whose exception it is that an event loop of asyncio's tells its exception handler of, in the words of reports.
 
-asyncio hands over a dictionary (documentation of `loop.call_exception_handler`). It holds the task or the future, the
-handle of a callback, or of streams and servers a protocol, a transport or a message alone.
+asyncio passes a dictionary (documentation of `loop.call_exception_handler`). It holds a task, a future or the handle of
+a callback. Streams and servers give a protocol, a transport or a message alone.
 """
 
 from __future__ import annotations

@@ -1,15 +1,17 @@
-"""Tasks that wait and that nothing refers to: in life the collector of cycles may take them at any moment.
+"""Tasks that wait and to which nothing refers: in life the collector of cycles may take them at any moment.
 
-asyncio's loop refers to its tasks weakly, so a task lives as long as the program keeps it, or as what it waits for is
-kept by something that lives: a timer, a socket that is watched, a queue in a variable. Where neither is so, the task,
-the coroutine and the future that it waits for refer to each other alone, and some day the program's log says "Task was
-destroyed but it is pending!" (documentation of `asyncio.create_task`: save a reference).
+asyncio's loop refers to its tasks weakly. So a task lives as long as the program keeps it, or as something that lives
+keeps what it waits for: a timer, a socket that is watched, a queue in a variable. Otherwise the task, its coroutine and
+the future that it waits for refer to each other only. Some day the program's log says "Task was destroyed but it is
+pending!" (documentation of `asyncio.create_task`: save a reference).
 
-Nothing can wake such a task. So one look is enough, when the main task has ended, at how things stood at the beginning
-of its last step: the variables that it had then are kept for the look. The method is the collector's own, reference
-counts less the references that come from within a set of objects. It goes from the tasks to what refers to them, and
-frees nothing. Where it gives up (`MOST`), and where an object is referred to by something that the collector does not
-know, a task counts as kept.
+Nothing can wake such a task, so one look is enough, when the main task has ended. It takes things as they stood at the
+beginning of that task's last step, whose variables are kept for the look.
+
+The method is the collector's own: from the reference counts of a set of objects it subtracts the references that come
+from within the set. It begins with the tasks, goes to what refers to them, and frees nothing. A task counts as kept
+where the look grows too large (`MOST`), and where an object is referred to by something that the collector does not
+know.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What a deadlock report says of an asyncio task: what it waits for, and the tasks that could let it go on.
 
-Read off the suspended coroutine at the moment of the failure. A lock of asyncio does not say who holds it, so its
-``acquire`` notes the task there, in runs only; the method is replaced for the life of the process, as are the ones
-that note a notification in vain (`reports.missed_wakeups`).
+It is read off the suspended coroutine at the moment of the failure. A lock of asyncio does not know who holds it, so in
+runs its ``acquire`` notes the task there. That method is replaced for the life of the process, as are the methods that
+note a notification to which no task listened (`reports.missed_wakeups`).
 """
 
 from __future__ import annotations
