@@ -3,7 +3,8 @@
 A test that is run a thousand times with one fixture value is not run under a thousand schedules: what the first leaves
 in the value decides the second. So the project's own function-scoped fixtures are not set up by pytest but by the run,
 before the test's body and on the run's clock, and torn down after it; which lets them be async, too. Everything else
-(wider scopes, pytest's own ``tmp_path`` and ``monkeypatch``, fixtures of plugins) is set up once, outside, by pytest.
+(wider scopes, pytest's own ``tmp_path`` and ``monkeypatch``, fixtures of plugins unless they and the test are async) is
+set up once, outside, by pytest.
 
 pytest gets a `FreshFixture` in place of the value, a recipe whose arguments may be recipes in turn.
 """
@@ -37,15 +38,25 @@ class FreshFixture:
     @property
     def is_async(self) -> bool:
         """Whether making it needs an async test."""
-        return inspect.iscoroutinefunction(self.function) or inspect.isasyncgenfunction(self.function)
+        return _is_async(self.function)
 
 
-def is_made_by_runs(fixture: pytest.FixtureDef[Any]) -> bool:
-    """Whether it is a function-scoped fixture of the project itself, and none that a plugin looks at."""
-    code = getattr(inspect.unwrap(fixture.func), "__code__", None)
+def is_made_by_runs(fixture: pytest.FixtureDef[Any], test: Callable[..., Any]) -> bool:
+    """Whether it is function-scoped, and the project's own or an async one of a plugin for an async ``test``.
+
+    An async fixture belongs to the event loop of its test, such as a client of pytest-aiohttp's.
+    """
+    function: Any = inspect.unwrap(fixture.func)
+    code = getattr(function, "__code__", None)
     if fixture.scope != "function" or code is None or fixture.argname == "anyio_backend":
         return False
+    if _is_async(function) and inspect.iscoroutinefunction(test):
+        return True
     return is_user_file(code.co_filename) and "site-packages" not in code.co_filename
+
+
+def _is_async(function: Any) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
 
 
 def bound_to_test(function: Any, instance: object) -> Callable[..., Any]:
@@ -65,10 +76,10 @@ class Making:
         """``value`` itself, or what its recipe makes.
 
         Raises:
-            UsageError: the recipe is async.
+            UsageError: the recipe is async, or pytest-trio's.
         """
         if not isinstance(value, FreshFixture):
-            return value
+            return _given(value)
         if value not in self._made:
             if value.is_async:
                 raise UsageError(
@@ -81,7 +92,7 @@ class Making:
     async def async_value(self, value: Any, stack: AsyncExitStack) -> Any:
         """``value`` itself, or what its recipe makes."""
         if not isinstance(value, FreshFixture):
-            return value
+            return _given(value)
         if value not in self._made:
             arguments = {name: await self.async_value(argument, stack) for name, argument in value.arguments.items()}
             if inspect.isasyncgenfunction(value.function):
@@ -92,6 +103,20 @@ class Making:
                 made = _make_sync(value, arguments, stack)
             self._made[value] = made
         return self._made[value]
+
+
+def _given(value: Any) -> Any:
+    """What pytest has made.
+
+    Raises:
+        UsageError: pytest-trio was to make it in a test of its own.
+    """
+    if type(value).__module__ == "pytest_trio.plugin":
+        raise UsageError(
+            f"{getattr(value, 'name', value)} is pytest-trio's, and works in its own tests only; in a test that detrun "
+            "runs, open a nursery"
+        )
+    return value
 
 
 def _make_sync(fixture: FreshFixture, arguments: dict[str, Any], stack: ExitStack | AsyncExitStack) -> Any:

@@ -94,9 +94,10 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 def pytest_fixture_setup(
     fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
 ) -> Generator[None, object, object]:
-    """Leave the project's function-scoped fixtures to the runs; outermost, so that no plugin sees an async one."""
+    """Leave function-scoped fixtures to the runs; outermost, so that no plugin sees an async one."""
     __tracebackhide__ = True
-    if _FUNCTION not in request.node.stash or not is_made_by_runs(fixturedef):
+    test = request.node.stash.get(_FUNCTION, None)
+    if test is None or not is_made_by_runs(fixturedef, test):
         return (yield)
     definition: Any = fixturedef  # its function is typed as final; anyio replaces it in this hook, too
     function = definition.func

@@ -127,6 +127,47 @@ def test_marks_of_other_plugins_say_whose_async_function_a_test_is(project):
     assert finished.outcomes == dict.fromkeys(passed, "passed"), finished.output
 
 
+def test_async_fixtures_of_plugins_are_made_by_runs_and_those_of_pytest_trio_refused(project):
+    pytest.importorskip("pytest_trio")
+    project.write("pytest.ini", "[pytest]\npythonpath = site-packages\n")
+    project.write(
+        "site-packages/neighbour.py",
+        """
+        import pytest, trio
+
+        @pytest.fixture
+        def kind():
+            return list
+
+        @pytest.fixture
+        async def client(kind):
+            await trio.sleep(1)
+            yield kind()
+            await trio.sleep(1)
+        """,
+    )
+    project.write("conftest.py", "pytest_plugins = ['neighbour']\n")
+    project.write(
+        "test_clients.py",
+        """
+        import pytest, trio
+
+        @pytest.mark.detrun(schedules=3)
+        async def test_client(client):
+            assert client == [] and trio.current_time() == 1
+            client.append(1)
+
+        @pytest.mark.trio
+        @pytest.mark.detrun(schedules=3)
+        async def test_nursery(nursery):
+            nursery.start_soon(trio.sleep, 1)
+        """,
+    )
+    finished = project.pytest(all_plugins=True)
+    assert finished.outcomes == {"test_client": "passed", "test_nursery": "failed"}, finished.output
+    assert "UsageError: <fixture 'nursery'> is pytest-trio's, and works in its own tests only" in finished.output
+
+
 def test_an_item_of_another_plugins_class_is_run_by_detrun_if_it_is_marked(project):
     project.write(
         "conftest.py",
