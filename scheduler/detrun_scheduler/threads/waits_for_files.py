@@ -148,13 +148,13 @@ class _Watching:
     """What `Poll` and `Epoll` have in common: a real object, and the files and simulated sockets that it watches."""
 
     call = ""
-    closed = 0  # the event of a simulated socket that has been closed
+    _closed_event = 0  # what tells of a simulated socket that has been closed
 
     def __init__(self, real: Any, run: ActiveRun) -> None:
         self._real = real
         self._files: set[int] = set()
         self._simulated = run.host.sockets
-        self._sockets = WatchedSockets(run, self.closed)
+        self._sockets = WatchedSockets(run, self._closed_event)
         self._on_disk: dict[int, int] = {}  # files that are always ready, and the events that are asked for
 
     def _watch_on_disk(self, number: int, events: int) -> None:
@@ -219,13 +219,27 @@ class Poll(_Watching):
     """`select.poll`'s object."""
 
     call = "select.poll"
-    closed = CLOSED
+    _closed_event = CLOSED
+    _is_polling = False
 
     def poll(self, timeout: float | None = None, /) -> Any:
-        """As the real one; ``timeout`` in virtual milliseconds."""
+        """As the real one; ``timeout`` in virtual milliseconds.
+
+        Raises:
+            OverflowError: it does not fit into an ``int`` of C.
+            RuntimeError: another thread waits in this object.
+        """
         if threads_of_call() is None:
             return self._real.poll(timeout)
-        return self._asked(None if timeout is None or timeout < 0 else timeout / 1000)
+        if timeout is not None and not -(2**31) <= timeout < 2**31:
+            raise OverflowError("timeout is too large")
+        if self._is_polling:
+            raise RuntimeError("concurrent poll() invocation")
+        self._is_polling = True
+        try:
+            return self._asked(None if timeout is None or timeout < 0 else timeout / 1000)
+        finally:
+            self._is_polling = False
 
 
 class Epoll(_Watching):
@@ -235,6 +249,41 @@ class Epoll(_Watching):
 
     def _watch_on_disk(self, number: int, events: int) -> None:
         raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    def register(self, fd: Any, eventmask: int = IN | OUT | select.POLLPRI) -> None:
+        """As the real one.
+
+        Raises:
+            ValueError: this object is closed.
+            OSError: EEXIST, it is registered.
+        """
+        self._real.fileno()
+        number = _number_of(fd)
+        if number in self._sockets.events and number in self._simulated:
+            raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
+        super().register(fd, eventmask)
+
+    def modify(self, fd: Any, eventmask: int) -> None:
+        """As the real one; errors as `unregister`'s."""
+        self._check(fd)
+        super().modify(fd, eventmask)
+
+    def unregister(self, fd: Any) -> None:
+        """As the real one.
+
+        Raises:
+            ValueError: this object is closed.
+            OSError: EBADF, what was registered has been closed.
+        """
+        self._check(fd)
+        super().unregister(fd)
+
+    def _check(self, fd: Any) -> None:
+        self._real.fileno()
+        number = _number_of(fd)
+        if number in self._sockets.events and number not in self._simulated:
+            self._sockets.forget(number)
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
 
     def poll(self, timeout: float | None = None, maxevents: int = -1) -> Any:
         """As the real one; ``timeout`` in virtual seconds."""

@@ -615,3 +615,30 @@ def left() -> list[Any]:
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="compares with Linux")
 def test_a_peer_that_leaves_is_waited_for_alone() -> None:
     assert detrun.record(left).result == left()
+
+
+def rare_polls() -> list[Any]:
+    """Objects of `poll` and `epoll` that are closed, that know a socket already, that another thread waits in."""
+    near, far = socket.socketpair()
+    poll, epoll = select.poll(), select.epoll()
+    for one in (poll, epoll):
+        one.register(near, select.POLLIN)
+    found: list[Any] = [poll.register(near, select.POLLIN), outcome(epoll.register, near, select.POLLIN), epoll.closed]
+    thread = threading.Thread(target=poll.poll)
+    thread.start()
+    time.sleep(0.02)
+    found.append(outcome(poll.poll, 0))
+    far.send(b"a")
+    thread.join()
+    number = near.fileno()
+    near.close(), far.close()
+    found += [outcome(epoll.modify, number, 0), outcome(epoll.unregister, number), outcome(poll.poll, 2**31)[0]]
+    epoll.close()
+    with socket.socket() as near:
+        found += [epoll.closed, *(outcome(call, near) for call in (epoll.register, epoll.unregister))]
+    return found
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="compares with Linux")
+def test_rare_calls_of_poll_and_epoll_answer_as_real_ones() -> None:
+    assert detrun.record(rare_polls).result == rare_polls()
