@@ -55,6 +55,7 @@ from detrun_scheduler.asyncio_host.tasks import (
     AsyncioOfRun,
     Future,
     Handle,
+    Task,
     label_of,
     making,
     new_task,
@@ -270,7 +271,8 @@ class SimulatedEventLoop(FreshLoop, LoopLife, LoopTime, LooksAtCallers, Outside,
         if context is not None:
             options["context"] = context
         task = factory(self, coro, **options)
-        if hasattr(task, "set_name"):
+        has_name = name is None and isinstance(task, Task)
+        if hasattr(task, "set_name") and not has_name:
             task.set_name(f"Task-{next(self.counts.tasks)}" if name is None else name)
         return task
 

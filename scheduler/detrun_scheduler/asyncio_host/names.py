@@ -2,8 +2,8 @@
 
 A run has an event loop policy of its own. So ``asyncio.run``, ``asyncio.new_event_loop`` and ``asyncio.Runner`` make
 simulated loops, whatever policy the process has, and a policy or loop that is set in a run does not outlive it. The
-names of asyncio's loop classes and policies stand for simulated ones, too. uvloop's loop factory is passed over, in a
-policy as in a runner.
+names of asyncio's loop classes and policies stand for simulated ones, too, and so do those of tasks and futures
+(`classes.py`). uvloop's loop factory is passed over, in a policy as in a runner.
 
 A loop of another class may be made. It is refused where it would begin to run: its selector waits in real time, and its
 tasks would not be the run's.
@@ -20,6 +20,7 @@ import warnings
 from typing import Any
 
 from detrun_scheduler.asyncio_host import never_awaited, queues, tasks, waits
+from detrun_scheduler.asyncio_host.classes import OF_ASYNCIO, OF_FUTURES, OF_TASKS, number_derived, standing_for
 from detrun_scheduler.asyncio_host.event_loop import SimulatedEventLoop
 from detrun_scheduler.asyncio_host.private import (
     ABSTRACT_POLICY,
@@ -137,27 +138,6 @@ def _uvloop_new_event_loop() -> Any:
     return SimulatedEventLoop() if is_of_the_run() else _UVLOOP.originals["new_event_loop"]()
 
 
-class _LoopClass(type):
-    """Classes that stand for asyncio's own loops: they make simulated ones, and these are their instances."""
-
-    def __call__(cls, *arguments: Any, **options: Any) -> Any:
-        if cls.__dict__.get("original") is None:  # a program has derived it
-            return super().__call__(*arguments, **options)
-        return SimulatedEventLoop() if is_of_the_run() else cls.__dict__["original"](*arguments, **options)
-
-    def __instancecheck__(cls, instance: Any) -> bool:
-        original = cls.__dict__.get("original")
-        return super().__instancecheck__(instance) if original is None else isinstance(instance, original)
-
-    def __subclasscheck__(cls, subclass: Any) -> bool:
-        original = cls.__dict__.get("original")
-        return super().__subclasscheck__(subclass) if original is None else issubclass(subclass, original)
-
-
-def _loop_class(original: Any) -> Any:
-    return _LoopClass(original.__name__, (original,), {"original": original, "__module__": original.__module__})
-
-
 def _is_foreign(factory: Any) -> bool:
     return str(getattr(factory, "__module__", "")).partition(".")[0] in _FOREIGN_LOOPS
 
@@ -212,7 +192,7 @@ _POLICIES = ReplacedMethods(DEFAULT_POLICY, {"new_event_loop": _new_event_loop})
 _LOOPS = ReplacedMethods(BASE_LOOP, {CHECK_RUNNING: _check_running})
 _REPLACED: dict[str, object] = {
     **{
-        name: _loop_class(getattr(asyncio, name))
+        name: standing_for(getattr(asyncio, name), lambda *arguments, **options: SimulatedEventLoop())
         for name in ("SelectorEventLoop", "EventLoop")
         if name in vars(asyncio)
     },
@@ -220,11 +200,16 @@ _REPLACED: dict[str, object] = {
     "DefaultEventLoopPolicy": _Policy,
     "_DefaultEventLoopPolicy": _Policy,
     "set_event_loop_policy": _set_event_loop_policy,
+    **OF_ASYNCIO,
 }
 _NAMES = ReplacedNames(asyncio, _REPLACED, may_stay=True)
+_OF_TASKS = ReplacedNames(asyncio.tasks, OF_TASKS, may_stay=True)
+_OF_FUTURES = ReplacedNames(asyncio.futures, OF_FUTURES, may_stay=True)
 # ``run`` insists on its own loop, and says what to call instead.
 _UVLOOP = ReplacedAtImport("uvloop", {"run": _uvloop_run, "new_event_loop": _uvloop_new_event_loop})
-_ALL = ReplacedTogether(_NAMES, _RUNNERS, _POLICIES, _LOOPS, _PolicyOfRun(), _UVLOOP, never_awaited.NAMES)
+_ALL = ReplacedTogether(
+    *(_NAMES, _OF_TASKS, _OF_FUTURES, _RUNNERS, _POLICIES, _LOOPS, _PolicyOfRun(), _UVLOOP, never_awaited.NAMES)
+)
 waits.install()
 tasks.install()
 queues.install()
@@ -232,6 +217,8 @@ queues.install()
 
 def install() -> None:
     """Replace everything, for the run that is now active."""
+    if not _NAMES.stays:  # or it has been done for the whole campaign
+        number_derived()
     _ALL.install()
 
 
