@@ -216,7 +216,7 @@ class RunLoop(JournaledRun):
             step = host.step
 
     def stand_still(self, ready: Callable[[], bool], waits_for: Any) -> None:
-        """The running task blocks the event loop: run threads only until ``ready()``."""
+        """The running task blocks its event loop: threads and other loops go on until ``ready()``."""
         stand_still(self, ready, waits_for)
 
     def _instrumented_step(self, number: int) -> int:

@@ -1,4 +1,4 @@
-"""The code that is calling: a simulated thread, a task of the run, or something outside of it; and how each waits."""
+"""The code that is calling, and how it waits: a simulated thread, a task of the run, or something outside the run."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def is_of_the_run() -> bool:
 def wait_in_task(run: ActiveRun, ready: Callable[[], bool], waits_for: Any, deadline: Any = None) -> None:
     """Block the running task, and with it the event loop, until ``ready()`` or the virtual time ``deadline``.
 
-    Only threads run meanwhile, as in life.
+    Threads and other event loops go on meanwhile, as in life.
     """
     if deadline is None:
         run.stand_still(ready, waits_for)

@@ -1,4 +1,4 @@
-"""The threads there are, and the one that is calling: the functions and tables of `threading` that say so, in a run.
+"""Which threads there are and which one is calling: the functions and tables of `threading` that say so, in a run.
 
 The rule is that of `patched_threading`: a replacement decides by who calls.
 """

@@ -1,7 +1,7 @@
 """`CodeCensus`: whose code runs in the simulated threads of a run.
 
-It takes the place of a `Preemption` for one run. It sees each call that a thread makes and interrupts none, so the run
-takes the steps that it takes without it. Bodies of modules do not count: they run once in a process.
+For one run it takes the place of a `Preemption`. It sees each call that a thread makes and interrupts none, so the run
+takes the same steps as without it. Bodies of modules do not count, since they run once in a process.
 """
 
 from __future__ import annotations

@@ -1,13 +1,14 @@
 """Real locks that simulated threads meet: made before detrun was imported, by C code, or under a name that escaped.
 
-Nothing can switch threads while a real lock blocks, and a real `RLock` takes all simulated threads for one thread and
-lets them all in. So during a run the methods of the two types themselves are replaced (`c_types`). In code of the run
-a lock that is free is taken as ever, and nothing is written down: whose lock it is and when it was made is no part of
-the program. Where a thread of the run holds it and another wants it, it is a simulated lock from then on, with schedule
-points, waits in virtual time and a place in deadlock reports, where it is named after the global name that holds it.
+While a real lock blocks, threads cannot be switched. And a real `RLock` takes all simulated threads for one thread and
+lets them all in. So during a run the methods of the two lock types themselves are replaced (`c_types`).
 
-A lock that no code of the run holds is held by a real thread, or since before the run: it blocks for real. Detrun's own
-locks go past these methods by the old names of the real ones (``acquire_lock``, ``release_lock``).
+A lock that is free is taken as in life, and that is not written down: whose lock it is and when it was made is not part
+of the program. Once a thread of the run holds a lock that another one wants, it is a simulated lock for the rest of the
+run. It has schedule points, waits in virtual time, and stands in deadlock reports under the global name that holds it.
+
+A lock that is held, but by no code of the run, blocks for real: a real thread holds it, or it was taken before the run.
+Detrun's own locks go past these methods by the old names of the real ones (``acquire_lock``, ``release_lock``).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The dual classes at the end of the process: locks, locals and queues become plain wrappers of the real ones.
 
-Finalizers run after the last ``atexit`` callback, and take locks. By then greenlet refuses to say who is calling, and
-the globals of modules may be gone. No run can begin any more, so the methods get code that asks nothing: it names
-no global and calls the real object.
+Finalizers run after the last ``atexit`` callback, and take locks. By then greenlet does not say any more who is
+calling, and globals of modules may be gone. As no run can begin any more, the methods get code that asks neither: it
+names no global and calls the real object.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What both ways to interrupt threads have in common: what they ask of a `Preemption`, and how a thread gives way."""
+"""What the two ways to interrupt threads share: what they ask of a `Preemption`, and how a thread gives way.
+
+The two are `traced_threads` (Python 3.11) and `monitored_threads` (3.12 and later).
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""`queue.Queue` and its kinds tell the active run which items are put and taken, see `message_order`; for good.
+"""`queue.Queue` and its kinds tell the active run which items are put and taken (`message_order`).
 
-They are told where an item enters and leaves, under the queue's own lock, so that the order of their records is that of
-the queue. Of a kind of the program's own that stores items in its own way nothing is noted but its locks.
+They tell of an item where it enters and leaves, under the queue's own lock, so the records have the queue's order. The
+methods are replaced for the life of the process. A kind of the program's own that stores items in its own way is known
+by its locks only.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Greenlets of threads that have ended, kept for the threads of later runs.
 
-The first frame of each greenlet makes CPython map 16 KB for its stack, and its end unmaps them: 7 of the 8 µs that a
-thread's greenlet costs, a tenth of a small run with two threads. So a campaign keeps them: instead of ending, the
-greenlet of an ended thread stays idle, and begins another thread's life in a later run.
+For the first frame of each greenlet CPython maps 16 KB of memory, which it unmaps at the end. This is 7 of the 8 µs
+that a thread's greenlet costs, and a tenth of a small run with two threads. So in a campaign the greenlet of an ended
+thread does not end. It stays idle, and begins another thread's life in a later run.
 
 The rule: never in the same run, where the ended thread may still be joined, and only after its `threading.Thread` has
 been told that it is over (`OVER`). A thread that was killed, or that only the run knows, ends for good.

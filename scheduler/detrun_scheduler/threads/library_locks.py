@@ -1,18 +1,19 @@
-"""Locks that libraries make when they are imported, and that take part in the schedule only where threads meet at them.
+"""Locks that libraries make when they are imported: they take part in the schedule only where two threads meet at them.
 
-Many of these guard what is done once in a process: asyncio's policy, a table of plug-ins, a foreign library. Were
-taking one a step, a program would take other steps in a process that has run it before, and a recording made in a warm
-process would not replay in a cold one. So while such a lock is free, taking it and giving it back is no schedule point,
-and nothing is written down. From the moment when one thread holds it and another wants it, it is a lock like any other
-for the rest of the run: the other waits, a deadlock names it, and each operation is a step.
+Many of these guard what is done once in a process: asyncio's policy, a table of plug-ins, a foreign library. If taking
+one were a step, a program would take other steps in a process that has run it before, and a recording of a warm process
+would not replay in a cold one. So taking such a lock while it is free, and giving it back, is not a schedule point and
+not written down. Once one thread holds it and another wants it, it is a lock like any other for the rest of the run:
+the other thread waits, a deadlock names it, and each operation is a step.
 
-The rule: it is made while the body of a module runs that belongs to the standard library or to an installed package.
-Locks in objects that the program makes (a `queue.Queue`, a pool, a session) are made by its calls and are steps as
-ever. So are those of the package that the program itself belongs to, and of code in which threads are preempted.
+The rule: such a lock is made while the body of a module runs that belongs to the standard library or to an installed
+package. Locks in objects that the program makes (a `queue.Queue`, a pool, a session) are made by its calls and are
+steps as ever. So are locks of the package that the program itself belongs to, and of code in which threads are
+preempted.
 
-What is lost: where all that two threads share is guarded by such a lock, and they never wait for it, nothing comes
-between two sections that it guards, unless threads are preempted at lines. Race detection and footprints are told of
-every operation all the same. Recordings made before this rule are replayed without it (`run.THREAD_RULES`).
+What is lost: two threads may share data that such a lock guards, and never wait for it. Then nothing comes between two
+sections under the lock, unless threads are preempted at lines. Race detection and footprints are told of every
+operation all the same. Recordings made before this rule are replayed without it (`run.THREAD_RULES`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""The network that a program finds where no world is open: one machine, itself, called localhost.
+"""The network of a program that opens no world: one machine, the program's own, called localhost.
 
-What simulates it stands in a room above and says so here. It is opened by the first thing that needs a network, a call
-of an event loop of asyncio's, one of the names below, a pipe or a process, and closed with the run. A task of trio's
-opens none.
+A room above simulates it and says so here. The first thing that needs a network opens it: a call of an event loop of
+asyncio's, one of the names below, a pipe or a process. It is closed with the run. Tasks of trio do not open it.
 """
 
 from __future__ import annotations

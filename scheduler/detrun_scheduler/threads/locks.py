@@ -1,17 +1,16 @@
-"""Locks that are real outside a run and simulated inside: the type behind `threading.Lock`, and what others share.
+"""Locks that are real outside a run and simulated inside: the type behind `threading.Lock`, and what all locks share.
 
-A lock of a module is made when the module is imported, before any run, and must work inside one. So these classes take
-the places of the real ones in the `threading` module for good, as soon as detrun is imported (`reentrant_locks`), and
-decide at each call: outside a run, and in OS threads that have nothing to do with it, a `Lock` is the real lock it
-carries.
-Inside a run it keeps its state in that real lock, which it only ever tries, and does the waiting through the scheduler.
-A lock that is still held when the run ends by what took it in the run is released: its holder no longer exists.
+The lock of a module is made when the module is imported, before any run, and has to work inside one. So as soon as
+detrun is imported, these classes stand in the `threading` module for good (`reentrant_locks` puts them there). They
+decide at each call. Outside a run, and in OS threads that have nothing to do with it, a `Lock` is the real lock that it
+carries. Inside a run it keeps its state in that real lock, never blocks in it, and waits through the scheduler. If code
+of the run took a lock and still holds it when the run ends, it is released, since its holder is gone.
 
-Each operation of a simulated thread is a schedule point, before it takes effect. A release wakes who waits, and the
-scheduler decides who gets the lock (`waiting_threads`).
+Each operation of a simulated thread is a schedule point, before it takes effect. A release wakes threads that wait, and
+the scheduler decides which gets the lock (`waiting_threads`).
 
-Cost outside a run, on the development machine: see ``docs/threads.md``. Locks made before detrun was imported are the
-matter of `escaped_locks`, which replaces ``acquire`` and ``release`` of the real type; so here the old names are used.
+`escaped_locks` is about locks made before detrun was imported. It replaces ``acquire`` and ``release`` of the real
+type, so the old names of these methods are used here. What a lock costs outside a run is in ``docs/threads.md``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Interruption of simulated threads by `sys.monitoring`, for Python 3.12 and later.
+"""Interruption of simulated threads by `sys.monitoring`, for Python 3.12 and later; see `preemption`.
 
-Code that is not watched costs nothing once it has been seen. The rule: tools of other programs are not disturbed. See
-`preemption`.
+Code that is not watched costs nothing once it has been seen. The rule: tools of other programs are not disturbed.
 """
 
 from __future__ import annotations

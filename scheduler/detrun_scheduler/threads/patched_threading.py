@@ -1,9 +1,9 @@
-"""`threading`, `_thread` and `time.sleep` inside a run: the names that are replaced, and the order in which.
+"""`threading`, `_thread` and `time.sleep` inside a run: which names are replaced, and in which order.
 
-CPython's own classes are used wherever they are Python on top of locks: `Condition`, `Event`, `Semaphore`, `Barrier`,
-`Timer`, the queues and the executor work unchanged over simulated locks, idents and clocks, so that subclasses of them
-do too. Replaced are the few functions and methods below them: starting and joining a thread, who is calling, which
-threads there are, the counters that number threads and executors, and the clock.
+CPython's own classes are used wherever they are Python code on top of locks: `Condition`, `Event`, `Semaphore`,
+`Barrier`, `Timer`, the queues and the executor. Over simulated locks, idents and clocks they work unchanged, and so do
+subclasses of them. What is replaced lies below: starting and joining a thread, who is calling, which threads there are,
+the counters that number threads and executors, and the clock.
 
 The rule: a replacement decides by who calls. In an OS thread that has nothing to do with the run it is the original.
 All names are put back when the run ends, however it ends.

@@ -1,11 +1,15 @@
 """`concurrent.futures` inside a run: CPython's own thread pool and futures, over simulated threads.
 
-The code is CPython's, unchanged. Three things in it are not a function of the program, and get an order here: futures
-are kept in sets, and locked in the order of their addresses, by `wait` and `as_completed`; a pool joins its workers in
-the order of a set. The rule: what a run makes is ordered by when it was made. `as_completed` waits until its time-out
-is more than over, for which virtual time has to pass (`_PassingEvent`). At the end of the main function pools are told
-to stop, as the interpreter does at exit, before threads are waited for. A worker that is killed at the end of a run
-says nothing of it; the pool's code would log every exception that reaches it, `GreenletExit` among them.
+The code is CPython's. What in it is not a function of the program gets an order here, by the rule that what a run makes
+is ordered by when it was made:
+
+- `wait` and `as_completed` keep futures in sets, and lock them in the order of their addresses.
+- A pool joins its workers in the order of a set.
+
+`as_completed` waits until its time-out is more than over, so virtual time has to pass that moment (`_PassingEvent`). At
+the end of the main function pools are told to stop before threads are waited for, as the interpreter does at exit. When
+a worker is killed at the end of a run, the `GreenletExit` that ends it is not logged, as the pool's code would do with
+every exception.
 """
 
 from __future__ import annotations

@@ -1,26 +1,23 @@
 """Schedule points at lines or opcodes of the code under test, in simulated threads.
 
-With ``only_at`` they are restricted to certain lines: those that touch what several threads touch, as
-`footprints.shared_places` learns them from a few runs. Preempting anywhere else commutes with the other threads, so a
-wide ``include`` costs few steps more than a narrow one, and its bugs few schedules more.
+Which ones: frames of watched files (`watched_code`) in simulated threads; at opcodes only where it can matter
+(`instructions`); and only while another task can run, since a thread that is alone leaves nothing to choose. (Every
+``ALONE_MAX``-th such point counts all the same, so that an endless loop meets the step limit.) With ``only_at`` they
+are restricted to the lines that touch what several threads touch, which `footprints.shared_places` learns from a few
+runs. At other lines giving way commutes with the other threads. So a wide ``include`` costs few steps more than a
+narrow one, and its bugs take few schedules more. Functions of the standard library that detrun or trio calls for its
+own ends are left alone (`serves_scheduler`): a thread must not be interrupted halfway through these.
 
-Inside the callback that the interpreter makes at a line or an instruction, the thread switches to the loop's greenlet.
-**The switch goes through ``sys.call_tracing``**: a callback runs with tracing off, and a plain switch would leave every
-other greenlet untraced. On Python 3.11 the callback is a trace function (``sys.settrace``), from 3.12 on
-`sys.monitoring`, where code that is not watched costs nothing once it has been seen.
+How: the interpreter calls back at a line or an instruction, and there the thread switches to the loop's greenlet. **The
+switch goes through ``sys.call_tracing``**, because a callback runs with tracing off, and a plain switch would leave
+every other greenlet untraced. On Python 3.11 the callback is a trace function (``sys.settrace``), from 3.12 on it is
+one of `sys.monitoring`, where code that is not watched costs nothing once it has been seen.
 
-A function of the standard library that detrun or trio calls for its own ends is left alone, however wide the patterns:
-what they are about in a thread may not be interrupted halfway (`serves_scheduler`).
+The rules: outside a run nothing is installed. A trace function that was there before (a debugger, coverage on 3.11) is
+put back, and has seen nothing of the run. Tools of `sys.monitoring` are not disturbed.
 
-Only frames of watched files (`watched_code`), in simulated threads, are preempted, at opcodes only where it can matter
-(`instructions`), and only while another task can run: where a thread is alone there is nothing to choose. (Every
-``ALONE_MAX``-th such point counts all the same, so that a loop without an end meets the step limit.)
-
-The rules: outside a run nothing is installed; a trace function that was there before (a debugger, coverage on 3.11) is
-put back, having seen nothing of the run; tools of `sys.monitoring` are not disturbed.
-
-Installing on 3.12 makes the interpreter look at each function once more, so a campaign of many runs enters the
-`Preemption` once, around them all; a run enters one that has not been entered.
+After an installation on 3.12 the interpreter looks at each function once more. So a campaign enters one `Preemption`
+around all its runs; a run enters one that has not been entered.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """`multiprocessing`'s locks, semaphores, conditions and events inside a run: of its threads, in virtual time.
 
-They all stand on ``_multiprocessing.SemLock``, a semaphore of the operating system that other processes may share and
-that waits in C. A run has no such processes, so one that is made in a run is a semaphore of simulated threads. One from
-before the run is the real one.
+All of them stand on ``_multiprocessing.SemLock``, a semaphore of the operating system that other processes may share
+and that waits in C. A run has no such processes. So a semaphore that is made in a run is one of simulated threads; one
+from before the run is the real one.
 
 Source: CPython's Modules/_multiprocessing/semaphore.c, whose errors these are.
 """

@@ -1,7 +1,7 @@
 """Names of services and protocols in a run: a table of its own in place of the machine's files.
 
-``socket.getservbyname``, ``getservbyport`` and ``getprotobyname`` read ``/etc/services`` and ``/etc/protocols``, which
-differ between machines and are missing on some. The numbers are those of IANA's registries (RFC 6335).
+``socket.getservbyname``, ``getservbyport`` and ``getprotobyname`` read ``/etc/services`` and ``/etc/protocols``. These
+differ between machines, and some machines lack them. The numbers here are those of IANA's registries (RFC 6335).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""`queue.SimpleQueue` in both worlds: the real one, written in C, which inside a run never waits.
+"""`queue.SimpleQueue`, real outside a run; inside a run the real one is never waited in.
 
-The other queues of the standard library are Python on top of locks and need nothing. This one takes the real one's
-place when detrun is imported, because a queue of a module is made at its import.
+It is written in C and waits there, while the other queues of the standard library are Python code on top of locks. This
+class takes its place when detrun is imported, since the queue of a module is made at its import.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """One simulated thread: a greenlet that the run loop steps like a task.
 
-A simulated thread is a trio task whose coroutine is a greenlet. Where a coroutine awaits, a thread switches to the
-loop's greenlet (the hub) with one of trio's own traps: the checkpoint trap at a schedule point, the wait trap to block
-until the task is rescheduled. So the loop, the recorder, replay, strategies and deadlock reports treat threads
-and tasks alike, one schedule covers both, and a switch costs no more than a task's. Greenlets survive ``fork``.
+To trio it is a task whose coroutine is the greenlet. Where a coroutine awaits, a thread switches to the loop's greenlet
+(the hub) with one of trio's own traps: the checkpoint trap at a schedule point, the wait trap to block until the task
+is rescheduled. So the loop, the recorder, replay, strategies and deadlock reports treat threads and tasks alike, one
+schedule covers both, and a switch costs no more than a task's. Greenlets survive ``fork``.
 
 The rule: a thread gives way only at a schedule point.
 """

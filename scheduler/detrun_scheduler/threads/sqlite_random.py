@@ -1,8 +1,8 @@
-"""SQLite's own generator, for ``random()`` in SQL and for the numbers in journals: seeded by the run.
+"""SQLite's own generator, seeded by the run: for ``random()`` in SQL and for the numbers in journals.
 
-It is one for all connections of the process, and would take its seed from the system. From the first connection of a
-run to the run's end it has one of the run's, by ``SQLITE_TESTCTRL_PRNG_SEED``, if ctypes reaches the library that
-``sqlite3`` uses; otherwise it stays as it is.
+All connections of a process share it, and SQLite takes its seed from the system. From the first connection of a run to
+the run's end it has a seed of the run's, by ``SQLITE_TESTCTRL_PRNG_SEED``. That needs ctypes to reach the library that
+``sqlite3`` uses; otherwise the generator stays as it is.
 
 Source: sqlite3.h and random.c of SQLite.
 """

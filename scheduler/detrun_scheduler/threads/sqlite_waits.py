@@ -1,12 +1,12 @@
-"""`sqlite3` inside a run: a connection that finds the database locked waits in virtual time, while other threads run.
+"""`sqlite3` inside a run: a connection waits for a locked database in virtual time, while other threads run.
 
-SQLite's own busy handler sleeps in C, where no simulated thread can let go of the lock that it sleeps for: after the
-whole time-out, in real time, it would report ``database is locked``, which no real program would see. So a connection
-that is made in a run gets no busy handler, and what it raises for this reason (``SQLITE_BUSY``) is tried again, after
-the pauses of SQLite's handler, until the connection's time-out is over in virtual time. ``PRAGMA busy_timeout`` sets
-that one, too.
+SQLite's own busy handler sleeps in C, where the simulated thread that holds the lock cannot go on. After the whole
+time-out, in real time, it would report ``database is locked``, which no real program would see. So a connection that is
+made in a run gets no busy handler. A call that fails for this reason (``SQLITE_BUSY``) is made again after the pauses
+of SQLite's handler, until the connection's time-out is over in virtual time. ``PRAGMA busy_timeout`` sets that
+time-out, too.
 
-The rule: a call is tried again only if it has changed nothing. ``executemany`` and ``executescript`` that were stopped
+The rule: a call is made again only if it has changed nothing. ``executemany`` and ``executescript`` that were stopped
 half-way raise at once. (SQLite reports a deadlock of two transactions without waiting; here that takes the time-out.)
 
 Connections from before the run, and those of a ``factory`` that is not a class, keep the handler in C. The pauses are

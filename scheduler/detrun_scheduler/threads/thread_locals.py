@@ -1,8 +1,8 @@
-"""`threading.local` in both worlds: the real one for OS threads, a dictionary for each simulated thread inside a run.
+"""`threading.local`: the real one for OS threads, and a dictionary for each simulated thread inside a run.
 
-The class takes the real one's place when detrun is imported (`locks.install` does the same for locks), since a
-local of a module is made at its import. The main thread of a run, trio's tasks, and everything outside a run have the
-real local's attributes; so the main thread sees what was set before the run, as in life.
+The class takes the real one's place when detrun is imported, as locks do, since the local of a module is made at its
+import. The main thread of a run, trio's tasks, and everything outside a run have the real local's attributes. So the
+main thread sees what was set before the run, as in life.
 """
 
 from __future__ import annotations

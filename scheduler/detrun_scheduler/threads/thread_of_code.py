@@ -1,8 +1,8 @@
 """Which simulated thread the calling code counts as: what `threading.get_ident` and `threading.local` go by.
 
-A thread's own code runs in its greenlet. Steps of an event loop of asyncio's run in the run loop's, and belong to the
-thread that runs that loop, which waits meanwhile: so a program's loops in several threads, and the nodes of a world,
-each have thread-local data and an ident of their own.
+The code of a thread runs in its greenlet. Steps of an event loop of asyncio's run in the run loop's greenlet, and
+belong to the thread that runs that event loop and waits meanwhile. So event loops in several threads of a program, and
+those of the nodes of a world, each have an ident and thread-local data of their own.
 """
 
 from __future__ import annotations

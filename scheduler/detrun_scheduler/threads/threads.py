@@ -1,9 +1,14 @@
 """The simulated threads of one run: starting them, counting them, and ending them with the program.
 
-The rules: nothing here depends on addresses or real idents (idents are 1 for whatever runs on the event loop's thread,
-then 2, 3, … in the order of starting); a new thread has an empty context, as in life. The program ends when main and
-every non-daemon thread have ended; then daemon threads are killed by ``GreenletExit``. This file knows scheduling only;
-`patched_threading` says what ``threading`` becomes on top.
+The rules:
+
+- Nothing here depends on addresses or real idents. Idents are 1 for what runs on the event loop's thread, then 2, 3, …
+  in the order of starting.
+- A new thread has an empty context, as in life.
+- The program ends when its main function and every non-daemon thread have ended. Then daemon threads are killed by
+  ``GreenletExit``.
+
+This file knows scheduling only; `patched_threading` says what ``threading`` becomes on top of it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Interruption of simulated threads by ``sys.settrace``, for Python 3.11.
+"""Interruption of simulated threads by ``sys.settrace``, for Python 3.11; see `preemption`.
 
-A callback runs with tracing off, and a plain switch inside it would leave every other greenlet untraced: the switch
-goes through ``sys.call_tracing``. See `preemption`.
+A callback runs with tracing off, and a plain switch inside it would leave every other greenlet untraced. So the switch
+goes through ``sys.call_tracing``.
 """
 
 from __future__ import annotations

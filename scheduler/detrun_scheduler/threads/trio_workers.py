@@ -1,8 +1,8 @@
 """Worker threads inside a run: `trio.to_thread` and `trio.from_thread`.
 
-trio's own code runs, cancellation, limiter, contexts and messages back to the task included; it only gets simulated
-threads for its workers, a simulated local for what they know of their task, and a simulated queue for the answers. Each
-call has a thread of its own: trio reuses idle ones, which no program can rely on.
+trio's own code runs, with its cancellation, limiter, contexts and messages back to the task. It gets simulated threads
+for its workers, a simulated local for what they know of their task, and a simulated queue for the answers. Each call
+has a thread of its own; trio reuses idle ones, on which no program can rely.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """The threads that wait for one lock or queue, and how many of them a release wakes.
 
 A release wakes every thread that waits, up to `WOKEN_MAX` of them, and the scheduler decides which of these gets the
-lock: real locks promise no order, and newcomers may overtake. Where more wait, `WOKEN_MAX` are drawn, each as likely as
-any other, from a stream of the run under the lock's own name. So another seed has another order, a replay the same one,
-and n threads at one lock take O(n) steps; were all woken, all but one would take a step only to wait again, O(n²).
+lock: real locks promise no order, and newcomers may overtake. Where more wait, `WOKEN_MAX` of them are drawn, each as
+likely as any other, from a stream of the run under the lock's own name. So another seed has another order, and a replay
+has the same one. And n threads at one lock take O(n) steps; if all were woken, all but one would take a step only to
+wait again, O(n²).
 
 The rule that keeps a draw from losing a wake-up: a thread that was woken and will not look (it is killed, its machine
 is paused or has crashed) hands the wake-up on. So while the lock is free and threads sleep, one that is awake will

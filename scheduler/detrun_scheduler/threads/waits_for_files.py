@@ -1,13 +1,16 @@
 """`select.select`, `poll` and `epoll` inside a run: they wait in virtual time, and never for the outside.
 
-With nothing to watch they are a sleep, and a call that only looks takes 1 µs. Files are asked at once, and what is
-ready is returned. Files on the disk of a node are always ready, and ``epoll`` does not take them, as in life. Simulated
-sockets are waited for (`waits_for_sockets`). Of real files only a pipe is waited for, since
-both its ends may be in the run (`multiprocessing.pool.ThreadPool` tells its threads so): the caller pauses for 1 µs of
-virtual time, then for twice as long each time up to a second, and asks again. Where no other thread or task can ever
-write, and for every other kind of file, the call is refused by name.
+What they do depends on what they watch:
 
-The rule is that of `patched_threading`: a replacement decides by who calls. `selectors` uses these, and needs nothing.
+- Nothing: they are a sleep. A call that only looks takes 1 µs of virtual time.
+- Files on the disk of a node: always ready. ``epoll`` refuses them, as in life.
+- Simulated sockets: they are waited for (`waits_for_sockets`).
+- Real files: asked at once, and what is ready is returned. Of those that are not ready only a pipe is waited for, since
+  both its ends may be in the run (`multiprocessing.pool.ThreadPool` tells its threads so). The caller pauses for 1 µs
+  of virtual time, then for twice as long each time up to a second, and asks again. Where no other thread or task can
+  ever write, and for every other kind of file, the call is refused by name.
+
+The rule is that of `patched_threading`: a replacement decides by who calls. `selectors` stands on these.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Simulated sockets as `select.select`, `poll` and `epoll` see them: ready or not, and waited for by threads.
 
 A simulated thread sleeps until a socket that it watches, or the time-out, lets it go on. A task may ask which sockets
-are ready; if none is, waiting would stop its event loop and with it whatever could make one ready, so that is refused.
-Pipes lead to threads and processes, which go on meanwhile: for these it blocks its event loop, as in life.
+are ready. If none is, waiting is refused: it would stop the task's event loop, and with it whatever could make a socket
+ready. Pipes are another matter. They lead to threads and processes, which go on meanwhile, so a task that waits for one
+blocks its event loop, as in life.
 """
 
 from __future__ import annotations

@@ -1,10 +1,14 @@
 """The code under test, as source files: threads are preempted there, and its accesses are observed.
 
-The rule: by default the program's own project (`project_include`); `include` patterns take its place, `exclude`
-patterns take files out again. A directory stands for the files below it, apart from those of packages that are
-installed there and of the standard library. Any other pattern with a slash, a star or the ending ``.py`` is matched
-against the absolute path of a file (``fnmatch``; a relative pattern may begin anywhere). What is left names a module or
-package, with everything below it. Detrun's own files are never watched.
+By default it is the program's own project (`project_include`). `include` patterns take the place of that, and `exclude`
+patterns take files out again. A pattern is one of:
+
+- A directory: the files below it, apart from those of packages that are installed there and of the standard library.
+- A text with a slash, a star or the ending ``.py``: it is matched against the absolute path of a file (``fnmatch``); a
+  relative pattern may begin anywhere.
+- Any other text: a module or package by name, with everything below it.
+
+The rule: Detrun's own files are never watched.
 """
 
 from __future__ import annotations
