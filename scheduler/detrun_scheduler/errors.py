@@ -71,6 +71,12 @@ class NotDifferentiableError(DetrunError):
     """A derivative was asked for where there is none, or where any number would be silently wrong."""
 
 
+class Finding(RuntimeWarning):
+    """What a run has found though nothing raised it; the message says where, and ``place`` as data: file and line."""
+
+    place: tuple[str, int] | None = None
+
+
 def text_of(error: BaseException) -> str:
     """What an exception says of itself, also where its class fails to say anything."""
     try:

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any
 
 from detrun.races.detector import DataRaceError
-from detrun_scheduler.errors import DeadlockError, StepLimitError
+from detrun_scheduler.errors import DeadlockError, Finding, StepLimitError
 from detrun_scheduler.user_code import is_user_file
 
 Signature = tuple[str, ...]
@@ -45,8 +45,10 @@ def signature_of(error: BaseException) -> Signature:
 
 
 def place_of(error: BaseException) -> str:
-    """``file:line`` of the innermost user code that the exception passed, or an empty string."""
+    """``file:line`` of the innermost user code that the exception passed, or that it is about; or an empty string."""
     found = ""
+    if isinstance(error, Finding) and error.place is not None:
+        found = f"{file_in_package(error.place[0])}:{error.place[1]}"
     trace: TracebackType | None = error.__traceback__
     while trace is not None:
         code = trace.tb_frame.f_code

@@ -21,6 +21,7 @@ from typing import Any
 from detrun_scheduler.asyncio_host.private import task_of_step
 from detrun_scheduler.asyncio_host.tasks import BETWEEN, AsyncioOfRun, label_of
 from detrun_scheduler.asyncio_host.uncaught import name_of
+from detrun_scheduler.errors import Finding
 from detrun_scheduler.run import ThreadFailure
 from detrun_scheduler.threads.simulated_thread import MAIN_IDENT
 from detrun_scheduler.threads.thread_of_code import thread_of_code
@@ -29,7 +30,7 @@ from detrun_scheduler.user_code import is_user_file
 SINCE = 9  # of the rules for threads: recordings made before are replayed without the look
 
 
-class ForeignThreadWarning(RuntimeWarning):
+class ForeignThreadWarning(Finding):
     """A thread has queued a callback in an event loop that another thread runs, by a call that does not wake it."""
 
 
@@ -97,6 +98,7 @@ class LooksAtCallers:
             "wake the loop, so in life it comes late or never; use loop.call_soon_threadsafe, or "
             "asyncio.run_coroutine_threadsafe for a coroutine"
         )
+        error.place = (file, line) if where else None
         run.thread_failures.append(ThreadFailure(path, error, False, "a call in"))
 
 

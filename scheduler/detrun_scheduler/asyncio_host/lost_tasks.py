@@ -14,13 +14,14 @@ from typing import Any
 from detrun_scheduler.asyncio_host.lanes import Lane
 from detrun_scheduler.asyncio_host.tasks import MADE, Making, path_of
 from detrun_scheduler.asyncio_host.unreferenced import unreferenced
+from detrun_scheduler.errors import Finding
 from detrun_scheduler.run import ThreadFailure
 from detrun_scheduler.user_code import line_at
 
 DESTROYED = "Task was destroyed but it is pending!"  # what asyncio says of a task that is collected while it waits
 
 
-class LostTaskWarning(RuntimeWarning):
+class LostTaskWarning(Finding):
     """A task waits, and nothing that lives refers to it or to what it waits for."""
 
 
@@ -65,11 +66,14 @@ def _waiting(lanes: Iterable[Lane]) -> list[Any]:
 def _lost(task: Any, made: Making | None) -> LostTaskWarning:
     """What is reported of ``task``."""
     name = getattr(task.get_coro(), "__qualname__", type(task).__qualname__)
-    place = ""
+    place, where = None, ""
     if made is not None:
         code, instruction = made
-        place = f", made at {basename(code.co_filename)}:{line_at(code, instruction) or code.co_firstlineno},"
-    return LostTaskWarning(
-        f"a task of {name!r}{place} waits, and nothing refers to it, so that it may be collected before its end; keep "
+        place = code.co_filename, line_at(code, instruction) or code.co_firstlineno
+        where = f", made at {basename(place[0])}:{place[1]},"
+    error = LostTaskWarning(
+        f"a task of {name!r}{where} waits, and nothing refers to it, so that it may be collected before its end; keep "
         "it in a variable, a set or an asyncio.TaskGroup"
     )
+    error.place = place
+    return error

@@ -92,12 +92,14 @@ def test_debug_mode_in_a_run_raises_what_stock_debug_mode_raises(name: str) -> N
 def test_a_hidden_hang_is_a_failure_that_explore_finds_and_its_recording_repeats() -> None:
     async def waits_for_a_thread() -> None:
         event = asyncio.Event()
-        threading.Thread(target=event.set).start()
+        threading.Thread(target=lambda: event.set()).start()
         await event.wait()
 
     failure = detrun.explore(waits_for_a_thread, schedules=20, directory=None, confirm=False).failure
     assert failure is not None
-    assert "a step of 'waits_for_a_thread' queued in main/waits_for_a_thread/set" in str(failure.exception)
+    line = waits_for_a_thread.__code__.co_firstlineno + 2
+    assert f"a step of 'waits_for_a_thread' queued at test_foreign_calls.py:{line} in" in str(failure.exception)
+    assert failure.signature == f"ForeignThreadWarning at test_foreign_calls.py:{line}"
     with pytest.raises(ForeignThreadWarning):
         detrun.replay(waits_for_a_thread, recording=failure.recording)
 

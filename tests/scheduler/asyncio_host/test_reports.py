@@ -13,6 +13,8 @@ import pytest
 
 import detrun
 from detrun.errors import DeadlockError
+from detrun.execution.new_run import NewRun
+from detrun.execution.options import Options
 from detrun.explore.failures.listing import Listing
 from tests.scheduler.asyncio_host.programs import (
     BUGS,
@@ -274,9 +276,15 @@ def test_a_coroutine_that_nothing_awaits_is_a_finding_of_explore_and_a_warning_e
     assert run.result == "done"
     with pytest.warns(RuntimeWarning):
         assert detrun.replay(forgets_to_await, recording=run.recording).digest == run.digest
-    with pytest.raises(RuntimeWarning, match=r"save' was never awaited \(.*test_reports.py:\d+\)") as raised:
+    with pytest.raises(
+        RuntimeWarning, match=r"save' was never awaited \(test_reports.py:\d+\), and dropped at test_reports"
+    ) as raised:
         detrun.record(forgets_to_await, thread_errors=True)
     assert "a call in main/forgets_to_await/work" in "".join(raised.value.__notes__)
     failure = detrun.explore(forgets_to_await, schedules=5, directory=None, confirm=False).failure
     assert failure is not None
     assert isinstance(failure.exception, RuntimeWarning)
+    line = forgets_to_await.__code__.co_firstlineno + 5  # where the coroutine is dropped
+    assert failure.signature.endswith(f"test_reports.py:{line}")
+    old = NewRun().execute(forgets_to_await, (), Options(thread_rules=8, backend="asyncio", thread_errors=True))
+    assert detrun.replay(forgets_to_await, recording=old.recording, raise_errors=False).digest == old.digest
