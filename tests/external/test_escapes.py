@@ -435,8 +435,8 @@ ON_NODES_CONTROLLED: Probes = {
     "the clock of a process": lambda: time.clock_gettime((~os.getpid() << 3) | 2),
     "files of /proc": lambda: error_of(lambda: open("/proc/self/status"), FileNotFoundError),  # noqa: SIM115
     "files of /dev/shm": lambda: error_of(lambda: open("/dev/shm/x", "w"), FileNotFoundError),  # noqa: SIM115
-    "os.link": lambda: error_of(lambda: os.link("/log", "/hard"), PermissionError),
-    "os.symlink": lambda: error_of(lambda: os.symlink("/log", "/soft"), PermissionError),
+    "os.link": lambda: os.link("/log", "/hard") or os.stat("/hard").st_nlink,
+    "os.symlink": lambda: os.symlink("/log", "/soft") or os.readlink("/soft"),
     # Processes, pipes, signals, locks of files.
     "subprocess of Python": lambda: child_says("print(1, time.time())"),
     "entropy of a child": lambda: child_says("print(os.urandom(4), random.random())"),
@@ -596,9 +596,11 @@ def test_torch_draws_from_the_run():
         "torch.randperm": lambda: torch.randperm(20),
         "torch.bernoulli": lambda: torch.bernoulli(torch.full((20,), 0.5)),
         "torch.initial_seed": lambda: torch.initial_seed(),
+        "torch.seed": lambda: (torch.seed(), torch.random.seed(), torch.rand(1)),
+        "torch.utils.data.random_split": lambda: torch.utils.data.random_split(range(9), [4, 5])[0].indices,
         "torch.nn.init": lambda: torch.nn.Linear(2, 2).weight,
     }
     first, second = in_two_runs(probes, on_node=False)
     assert first == second
     assert [name for name, text in first.items() if text == "refused" or text.startswith("raised ")] == []
-    assert "`torch.seed()`" in (DOCS / "determinism.md").read_text()
+    assert "`torch.Generator().seed()`, CUDA generators | escapes" in (DOCS / "determinism.md").read_text()

@@ -22,6 +22,7 @@ import tempfile
 import uuid
 from _thread import get_ident
 from collections.abc import Callable
+from functools import cache
 from hashlib import shake_128
 from importlib import import_module
 from types import MethodType, TracebackType
@@ -80,6 +81,23 @@ def _seed(self: random.Random, a: Any = None, version: int = 2) -> None:
     _GENERATOR.originals["seed"](self, a, version)
     if seeded is not None and get_ident() == _run_thread:
         seeded(self, by_program)
+
+
+def _seed_torch() -> int:
+    """`torch.seed`, which takes a seed from the system. A generator's own method of that name cannot be replaced."""
+    global _seeds
+    if get_ident() != _run_thread:
+        return _torch_names()[0].originals["seed"]()  # type: ignore[no-any-return]
+    _seeds += 1
+    seed = int.from_bytes(shake_128(_entropy + b"torch" + _seeds.to_bytes(8, "little")).digest(8), "little")
+    sys.modules["torch"].manual_seed(seed)
+    return seed
+
+
+@cache
+def _torch_names() -> tuple[ReplacedNames, ...]:
+    modules = (sys.modules["torch.random"], sys.modules["torch"])
+    return tuple(ReplacedNames(module, {"seed": _seed_torch}, may_stay=True) for module in modules)
 
 
 def _getnode() -> int:
@@ -163,13 +181,14 @@ class RunSeeding:
     reading and setting the state of a generator is slow; inside `PreservedGenerators` 10 and 18 µs.
     """
 
-    __slots__ = ("_key", "_saved")
+    __slots__ = ("_key", "_saved", "_torch")
 
     def __init__(self, seed: int) -> None:
         if not isinstance(seed, int):
             raise UsageError(f"seed={seed!r} is not an integer")
         self._key = stream_key(seed, b"process")  # one hash, which is cut in three
         self._saved: _SavedGenerators | None = None
+        self._torch: tuple[ReplacedNames, ...] = ()
 
     def enter(self) -> None:
         """Seed and replace.
@@ -188,6 +207,9 @@ class RunSeeding:
             raise
         _uuid_bits, _entropy, _entropy_draws, _seeds = self._key[8:16], self._key[16:], 0, 0
         _NAMES.install()
+        self._torch = () if _torch_generator() is None else _torch_names()
+        for names in self._torch:
+            names.install()
         vars(uuid).update(_NO_LAST_UUID)  # may have been made between two runs of a campaign
         _run_thread = get_ident()
 
@@ -195,6 +217,8 @@ class RunSeeding:
         """Put everything back."""
         global _run_thread
         _run_thread = 0
+        for names in self._torch:
+            names.restore()
         _NAMES.restore()
         self._restore_generators()
 

@@ -185,13 +185,15 @@ def test_a_numpy_generator_of_another_kind_is_put_aside_and_comes_back() -> None
 
 def test_torch_is_seeded_and_its_exact_state_comes_back() -> None:
     torch = pytest.importorskip("torch")
-    state = torch.get_rng_state()
+    state, functions = torch.get_rng_state(), (torch.seed, torch.random.seed)
     draws = []
     for seed in (1, 1, 2):
         with RunSeeding(seed):
-            draws.append(torch.rand(()).item())
+            draws.append((torch.rand(()).item(), torch.seed(), torch.rand(()).item(), torch.random.seed()))
     assert draws[0] == draws[1] != draws[2]
+    assert draws[0][1] != draws[0][3]
     assert torch.equal(torch.get_rng_state(), state)
+    assert (torch.seed, torch.random.seed) == functions
 
 
 def test_a_campaign_draws_the_same_as_single_runs_and_restores_once() -> None:
