@@ -231,9 +231,11 @@ class SimulatedSocket(MessageCalls, _REAL):  # type: ignore[misc]  # Any: stubs 
             self.simulated.connect_is_told = True
 
     def connect_ex(self, address: Any) -> int:
-        """As `connect`, but the error is returned."""
+        """As `connect`, but the error is returned, unless it is of the host's name."""
         try:
             self._connect(address)
+        except socket.gaierror:
+            raise
         except TimeoutError as error:
             return error.errno or errno.EAGAIN
         except OSError as error:

@@ -2,14 +2,15 @@
 
 It is the standard library's ``ssl.SSLSocket`` over `SimulatedSocket`. What OpenSSL does to a file descriptor,
 `TlsEngine` does to a socket of the simulated machine: it encrypts into memory and moves the bytes, one record at a time
-as OpenSSL does, so that what is unread stays in the socket, where ``select`` sees it. A reset is an error of each call,
-as in Python since 3.12.3; before, `read` took it for the end of the stream.
+as OpenSSL does, so that what is unread stays in the socket, where ``select`` sees it.
 """
 
 from __future__ import annotations
 
 import ssl
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from weakref import ref
 
@@ -19,6 +20,8 @@ from detrun.world.sockets.stdlib_sockets import SimulatedSocket
 from detrun_scheduler.threads.calling import schedule_point
 
 _HEADER_BYTES = 5  # kind, version, and two of length
+# Before gh-115627, reading and writing took every error of the socket for the end of the stream.
+_ERRORS_ARE_ENDS = sys.version_info < (3, 12, 4)
 _SET_BY_SSL = ("context", "session")  # what ``ssl.SSLSocket`` sets of OpenSSL's object
 
 _REAL_SOCKET: Any = ssl.SSLSocket  # of both, type stubs leave private methods out
@@ -52,7 +55,7 @@ class TlsEngine:
 
     def read(self, *arguments: Any) -> Any:
         """A part of what has come, at the end of the stream nothing."""
-        return self._drive("read", lambda: self._object.read(*arguments))
+        return self._transfer("read", lambda: self._object.read(*arguments))
 
     def write(self, data: Any) -> int:
         """Send ``data``, all of it; how much that was.
@@ -66,7 +69,7 @@ class TlsEngine:
                 self._taken = int(self._object.write(data))
             return self._taken
 
-        taken: int = self._drive("write", encrypt)
+        taken: int = self._transfer("write", encrypt)
         self._taken = None
         return taken
 
@@ -74,6 +77,16 @@ class TlsEngine:
         """Say goodbye, wait for the answer, and return the socket."""
         self._drive("shutdown", self._object.shutdown)
         return self._socket()
+
+    def _transfer(self, name: str, operation: Callable[[], Any]) -> Any:
+        """As `_drive`, with the errors of reading and writing in this Python."""
+        try:
+            return self._drive(name, operation)
+        except OSError as error:
+            is_of_the_socket = error.errno is not None and not isinstance(error, ssl.SSLError)
+            if not is_of_the_socket or not _ERRORS_ARE_ENDS:
+                raise
+        raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "EOF occurred in violation of protocol")
 
     def _drive(self, name: str, operation: Callable[[], Any]) -> Any:
         """What ``operation`` gives once the bytes that it needs have come, and those that it made are gone."""
@@ -90,7 +103,8 @@ class TlsEngine:
             except ssl.SSLWantReadError as error:
                 wants = error
             except ssl.SSLError:
-                self._flush(socket.simulated)  # the alert, for the peer
+                with suppress(OSError):
+                    self._flush(socket.simulated)  # the alert, for the peer
                 raise
             if not self._flush(socket.simulated) and (wants is not None or name != "read"):
                 wants, readable = ssl.SSLWantWriteError("The operation did not complete (write)"), False
@@ -112,13 +126,12 @@ class TlsEngine:
     def _flush(self, simulated: Any) -> bool:
         """Send what is encrypted; whether all of it is gone."""
         while True:
-            unsent = self._unsent or memoryview(self._outgoing.read())
+            unsent = self._unsent = self._unsent or memoryview(self._outgoing.read())
             if not unsent:
                 return True
             try:
                 self._unsent = unsent[simulated.send(unsent) :]
             except BlockingIOError:
-                self._unsent = unsent
                 return False
 
     def _feed(self, simulated: Any) -> bool:

@@ -436,6 +436,7 @@ def rare_calls() -> list[Any]:
         found += [outcome(listening.setsockopt, socket.SOL_SOCKET, socket.SO_REUSEADDR, wrong) for wrong in ("x", 1.5)]
         found += [outcome(listening.getsockopt, socket.SOL_SOCKET, 9999), outcome(listening.sendall, "text")]
         found += [outcome(listening.send, "text"), outcome(listening.connect, ("127.0.0.1", "80"))]
+        found.append(outcome(socket.socket().connect_ex, ("::1", 1))[0])
         found += [outcome(listening.connect, (1, 2)), outcome(socket.socket, socket.AF_INET, 99)]
     long = "x" * 70 + ".com"
     found += [outcome(socket.gethostbyname, name) for name in ("", "127.1", "127.0.1")]

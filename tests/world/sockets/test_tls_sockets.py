@@ -6,9 +6,12 @@ import errno
 import select
 import socket
 import ssl
+import struct
+import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -228,3 +231,36 @@ def test_a_socket_that_is_wrapped_before_it_connects_shakes_hands_by_connect_and
         return found
 
     assert detrun.record(main).result == [None, b"cba", 0, b"cba", errno.ECONNREFUSED]
+
+
+def after_a_reset(contexts: Any, call: Callable[[Any], Any]) -> list[Any]:
+    """What a call says, thrice, once the peer has reset the connection."""
+    serving, asking = contexts
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        near, far = socket.create_connection(listening.getsockname()), listening.accept()[0]
+
+    def serve() -> None:
+        with serving.wrap_socket(far, server_side=True) as encrypted:
+            encrypted.recv(1)
+            encrypted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    found: list[Any] = []
+    with asking.wrap_socket(near, server_hostname="localhost") as sock:
+        sock.sendall(b"1")
+        thread.join()
+        time.sleep(0.02)
+        for _ in range(3):
+            try:
+                found.append(call(sock))
+            except OSError as error:
+                found.append(type(error).__name__)
+    return found
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="compares with Linux")
+@pytest.mark.parametrize("call", [lambda sock: sock.recv(1), lambda sock: sock.send(b"x")], ids=["read", "write"])
+def test_a_reset_is_what_this_python_makes_of_it_and_stays(contexts: Any, call: Callable[[Any], Any]) -> None:
+    in_life = after_a_reset(contexts, call)
+    assert detrun.record(partial(after_a_reset, contexts, call)).result == in_life
