@@ -19,7 +19,6 @@ This module does not import asyncio, so that the run loop can know it.
 
 from __future__ import annotations
 
-import sys
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context
@@ -32,6 +31,7 @@ import outcome
 from trio.lowlevel import Abort
 
 from detrun_scheduler.asyncio_host.line import Line
+from detrun_scheduler.asyncio_host.stackless import Stackless
 from detrun_scheduler.footprints.footprints import EVERYTHING, WRITE
 from detrun_scheduler.footprints.marks import touched
 from detrun_scheduler.trio_host.graveyard import lay_out
@@ -111,7 +111,7 @@ class LoopOfLanes(Protocol):
         """What asyncio queues as a step of a task has raised ``error``."""
 
 
-class Lane:
+class Lane(Stackless):
     """All callbacks of one loop that are no steps of a task. Looks like a coroutine to trio.
 
     Args:
@@ -121,16 +121,9 @@ class Lane:
         asyncio_task: the task, if it is the lane of one.
     """
 
-    __slots__ = (
-        *("__name__", "_reference", "creator", "handles", "has_begun", "has_ended", "is_stepping", "loop", "task"),
-    )
+    __slots__ = ("__name__", "_reference", "creator", "handles", "is_stepping", "loop", "task")
 
-    # What trio and reports expect of a coroutine.
-    cr_await = None
     says_all = True  # its report says what it waits in, too
-    is_stackless = True  # it is never suspended in the midst of something
-    ends_alone = True  # it always returns, and no nursery, scope or lock of trio's ends with it
-
     is_of_task = False
 
     def __init__(self, loop: LoopOfLanes, name: str, creator: int, asyncio_task: Any = None) -> None:
@@ -288,16 +281,6 @@ class Lane:
     def cr_running(self) -> bool:
         """Whether it is the one that runs now."""
         return self.is_stepping
-
-    @property
-    def cr_suspended(self) -> bool:
-        """Whether it has begun and not ended."""
-        return self.has_begun and not self.has_ended
-
-    @property
-    def cr_frame(self) -> FrameType | None:
-        """A frame while it lives; the loop takes None for the end."""
-        return None if self.has_ended else sys._getframe()
 
     # What reports ask.
 

@@ -23,7 +23,8 @@ from typing import Any
 import outcome
 from greenlet import GreenletExit
 
-from detrun_scheduler.threads.simulated_thread import MAIN_IDENT, NO_FRAME
+from detrun_scheduler.asyncio_host.stackless import Stackless
+from detrun_scheduler.threads.simulated_thread import MAIN_IDENT
 from detrun_scheduler.threads.threads import Threads
 from detrun_scheduler.trio_host.private import DETACH_TRAP, go_on_by, is_blocked
 
@@ -60,17 +61,14 @@ def needs_no_stack(threads: Threads, main: Callable[..., Any]) -> bool:
     return type(main) is FunctionType and bool(main.__code__.co_flags & CO_COROUTINE) and threads.run.preemption is None
 
 
-class AsyncioMain:
+class AsyncioMain(Stackless):
     """The main thread of one run. Looks like a coroutine to trio, and like a simulated thread to the run."""
 
-    __slots__ = ("arguments", "dying", "event_loop", "has_begun", "has_ended", "main", "program", "task", "threads")
+    __slots__ = ("arguments", "dying", "event_loop", "main", "program", "task", "threads")
 
     # What trio and reports expect of a coroutine.
     __name__ = __qualname__ = "main"
-    cr_await = None
     cr_running = False
-    ends_alone = True  # no nursery, scope or lock of trio's ends with it
-    is_stackless = True  # it is never suspended in the midst of something
     pending = "asyncio.run"
 
     # What is asked of a simulated thread.
@@ -161,16 +159,6 @@ class AsyncioMain:
             self.dying = True
             self.wake()
             go_on_by(self.task, self.throw, GreenletExit())
-
-    @property
-    def cr_frame(self) -> FrameType | None:
-        """A frame while it lives; the loop takes None for the end."""
-        return None if self.has_ended else NO_FRAME
-
-    @property
-    def cr_suspended(self) -> bool:
-        """Whether it has begun and not ended."""
-        return self.has_begun and not self.has_ended
 
     @property
     def waits_for(self) -> Any:

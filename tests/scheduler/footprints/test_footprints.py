@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import threading
 import types
@@ -181,14 +182,23 @@ def test_where_a_task_goes_on_is_its_innermost_user_frame_whatever_it_waits_by()
     assert places == ["by_generator", "inner", "main"]
 
 
-def test_a_thread_that_has_not_begun_is_at_no_place_whatever_code_asks() -> None:
-    def main() -> None:
-        threads = [threading.Thread(target=int) for _ in range(2)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+def two_threads() -> None:
+    threads = [threading.Thread(target=int) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
+
+def two_tasks_of_asyncio() -> None:
+    async def program() -> None:
+        await asyncio.gather(asyncio.sleep(0), asyncio.sleep(0))
+
+    asyncio.run(program())
+
+
+@pytest.mark.parametrize("main", [two_threads, two_tasks_of_asyncio])
+def test_a_thread_that_has_not_begun_and_a_task_of_asyncio_are_at_no_place_whatever_code_asks(main: Any) -> None:
     places = []
 
     class Looking(Reading):  # the asking code is a user's file; in a worker of a campaign it would be another one
