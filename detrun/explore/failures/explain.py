@@ -4,9 +4,10 @@ Each *strategy* looks for one kind of reason and tests it by further runs: two o
 decides (`decisive_pairs.py`), or two such pairs at once (`decisive_two_pairs.py`), or virtual time by when a message, a
 sleep or a time-out comes (`decisive_order.py`); one message (`decisive_message.py`); what adds up while a task sleeps
 (`decisive_moment.py`); transactions that overlap (`decisive_transactions.py`); tasks that wait in a circle
-(`decisive_circle.py`); something that is taken away while it is used (`decisive_removal.py`); the order of the
-operations that a check names, or when they come (`decisive_noted.py`); the moment of a planned fault
-(`decisive_faults.py`); an early timer or a garbage collection (`decisive_actions.py`). What is named has happened and
+(`decisive_circle.py`); something that is taken away while it is used (`decisive_removal.py`); the place at which a task
+was cancelled (`decisive_cancellation.py`); the order of the operations that a check names, or when they come
+(`decisive_noted.py`); the moment of a planned fault (`decisive_faults.py`); an early timer or a garbage collection
+(`decisive_actions.py`). What is named has happened and
 was *verified*: with it the other way round, or left out, and everything else as near as possible, the run passes. The
 strategies have their turn in the order of the table below, and the first that succeeds explains the failure.
 
@@ -24,6 +25,7 @@ from collections.abc import Callable
 
 from detrun.execution.schedules import unpacked
 from detrun.explore.failures.decisive_actions import decisive_action, only_actions
+from detrun.explore.failures.decisive_cancellation import decisive_cancellation
 from detrun.explore.failures.decisive_circle import decisive_circle
 from detrun.explore.failures.decisive_faults import decisive_delays, decisive_faults, only_faults
 from detrun.explore.failures.decisive_message import decisive_message, decisive_request
@@ -66,6 +68,7 @@ STRATEGIES: tuple[tuple[Callable[[Reversals, Narration], Explanation | None], fl
     (decisive_observation, 0.6),
     (decisive_order_of_one, 0.6),
     (decisive_lines, 0.6),
+    (decisive_cancellation, 0.6),
     (decisive_two_pairs, 1.0),
 )
 
