@@ -106,7 +106,8 @@ class Divergence:
         else:
             now = "not set" if now == "random" else now
             way = f"PYTHONHASHSEED was {was} and is {now}: replay with PYTHONHASHSEED={was}"
-        return [f"{order}; {way}", f"another value read before this step is not controlled ({other})"]
+        other = f"another value read before this step is not controlled (order of a set of objects, {other})"
+        return [f"{order}; {way}", other]
 
     def _advice(self) -> str:
         """Commands and calls that can be given as they stand."""

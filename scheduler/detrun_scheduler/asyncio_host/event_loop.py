@@ -174,8 +174,11 @@ class SimulatedEventLoop(FreshLoop, LoopLife, LoopTime, LooksAtCallers, Outside,
             return True
         if len(args) != 1 or not is_of_gather(callback):
             return False
-        lane = getattr(args[0], LANE, None)
-        return lane is not None and lane.is_stepping and self.run.thread_rules >= 6
+        lane, rules = getattr(args[0], LANE, None), self.run.thread_rules
+        if lane is None or not lane.is_stepping or rules < 6:
+            return False
+        # These leave the loop before it calls anything more.
+        return not isinstance(args[0]._exception, (KeyboardInterrupt, SystemExit)) or rules < 9
 
     def call_soon_threadsafe(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> events.Handle:
         """Queue a callback, from any thread; a schedule point of a thread, since it takes a lock in life."""

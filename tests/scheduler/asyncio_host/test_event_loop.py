@@ -434,6 +434,30 @@ def test_gather_has_retrieved_the_exceptions_that_it_knows_when_it_ends(kind: An
             detrun.record(main, 100, thread_errors=True)
 
 
+@pytest.mark.parametrize("order", ["any", "fifo"])
+def test_gather_is_told_of_a_task_that_leaves_the_loop_when_the_loop_runs_again(order: str) -> None:
+    """By then ``asyncio.run`` has cancelled what waits for it, and the others that were gathered."""
+
+    def main() -> list[str]:
+        seen = []
+
+        async def leaves() -> None:
+            raise SystemExit
+
+        async def program() -> None:
+            try:
+                await asyncio.gather(leaves(), asyncio.sleep(1))
+            except BaseException as error:
+                seen.append(type(error).__name__)
+                raise
+
+        with pytest.raises(SystemExit):
+            asyncio.run(program())
+        return seen
+
+    assert detrun.record(main, asyncio_order=order).result == main() == ["SystemExit"]
+
+
 @pytest.mark.skipif(sys.version_info < (3, 13), reason="new in Python 3.13")
 @pytest.mark.parametrize("closing", ["close_clients", "abort_clients"])
 def test_a_server_closes_its_clients_in_the_order_in_which_they_came(closing: str) -> None:
