@@ -24,6 +24,7 @@ from greenlet import getcurrent
 from detrun.ad.outer_sites import site
 from detrun.ad.value import Value
 from detrun.primitives.sleep import sleep_true
+from detrun.world.disk import touched
 from detrun.world.disk.faults import DiskFaults
 from detrun.world.disk.file_locks import FileLocks
 from detrun.world.disk.file_system import FileSystem, Status
@@ -92,6 +93,7 @@ class Disk:
             raise UsageError(f"disk {name!r}: capacity_bytes={capacity_bytes!r}; give bytes, or None for no limit")
         self.name = name
         self.file_system = FileSystem(model, tree, capacity_bytes)
+        self.file_system.state.name = name
         self.file_system.state.tell_made = partial(hear_change, name)
         self.latency = latency if latency is not None else DiskLatency()
         self.faults = faults if faults is not None else DiskFaults()
@@ -290,6 +292,7 @@ class Disk:
 
     def _busy(self, now: Any, seconds: Any) -> Any:
         """When work of so many seconds, which comes now, is done: the device serves one call after another."""
+        touched.take_time(self.name)
         begin = now if primal_of(self._busy_until) <= primal_of(now) else self._busy_until
         if isinstance(now, Value) or isinstance(self._busy_until, Value):
             site("disk queue", self.name, self._busy_until, now)

@@ -18,6 +18,7 @@ import stat
 import time
 from dataclasses import dataclass
 
+from detrun.world.disk import touched
 from detrun.world.disk.image import ROOT, Resize, SetEntries, SymbolicLink, Target, Tree, WriteSector, cut_sectors
 from detrun.world.disk.lookup import PATH_BYTES_MAX, PathLookup, Place, failure, last_dots
 from detrun.world.disk.model import POSIX, DiskState, PersistenceModel
@@ -100,7 +101,7 @@ class FileSystem(PathLookup):
             raise failure(errno.EINVAL, path)
         if inode == ROOT:
             raise failure(errno.EBUSY, path)
-        if self.state.cached.directory(inode) or last_dots(path):
+        if self._has_entries(inode) or last_dots(path):
             raise failure(errno.ENOTEMPTY, path)
         self.state.make(SetEntries(((place.directory, place.name, None),)))
         self._changed(place.directory)
@@ -112,7 +113,13 @@ class FileSystem(PathLookup):
         Raises:
             OSError: ENOENT, ENOTDIR.
         """
-        return sorted(self.state.cached.directory(self.directory_at(path)))
+        inode = self.directory_at(path)
+        touched.list_entries(self.state.name, inode)
+        return sorted(self.state.cached.directory(inode))
+
+    def _has_entries(self, directory: int) -> bool:
+        touched.list_entries(self.state.name, directory)
+        return bool(self.state.cached.directory(directory))
 
     def unlink(self, path: str) -> None:
         """Remove a file.
@@ -142,6 +149,7 @@ class FileSystem(PathLookup):
         if target.is_directory:
             raise failure(errno.EPERM, source, destination)
         self.state.make(SetEntries(((goal.directory, goal.name, target),)))
+        touched.change_file(self.state.name, target.inode)
         self._names[target.inode] = self._names.get(target.inode, 1) + 1
         self._changed(goal.directory)
 
@@ -208,7 +216,7 @@ class FileSystem(PathLookup):
                 raise failure(errno.ENOTDIR, source, destination)
             if replaced.is_directory and not moved.is_directory:
                 raise failure(errno.EISDIR, source, destination)
-            if replaced.is_directory and self.state.cached.directory(replaced.inode):
+            if replaced.is_directory and self._has_entries(replaced.inode):
                 raise failure(errno.ENOTEMPTY, source, destination)
         after = self.state.pending_of(moved.inode) if self.state.model.rename_after_data else ()
         entries = ((origin.directory, origin.name, None), (goal.directory, goal.name, moved))
@@ -231,6 +239,7 @@ class FileSystem(PathLookup):
     def status_of(self, target: Target) -> Status:
         """``fstat``."""
         inode, is_directory, link = target
+        touched.read_file(self.state.name, inode)
         if link is not None:
             kind, usual, size = stat.S_IFLNK, 0o777, len(os.fsencode(link))
         elif is_directory:
@@ -245,6 +254,21 @@ class FileSystem(PathLookup):
             (modified := self.modified.get(inode, self.made_at)),
             self.used.get(inode, modified),
         )
+
+    def set_permissions(self, inode: int, bits: int) -> None:
+        """Keep permission bits."""
+        touched.change_file(self.state.name, inode)
+        self.permissions[inode] = bits
+
+    def set_times(self, inode: int, used: int, modified: int) -> None:
+        """Keep the times of use and of change, in nanoseconds since 1970."""
+        touched.change_file(self.state.name, inode)
+        self.used[inode], self.modified[inode] = used, modified
+
+    def free_sectors(self, total: int) -> int:
+        """How many of ``total`` sectors are not taken."""
+        touched.ask_room(self.state.name)
+        return max(total - self.used_sectors, 0)
 
     def _changed(self, *inodes: int) -> None:
         self.modified.update(dict.fromkeys(inodes, time.time_ns()))
@@ -300,10 +324,12 @@ class FileSystem(PathLookup):
 
     def size(self, inode: int) -> int:
         """The size of a file in bytes."""
+        touched.read_file(self.state.name, inode)
         return self.state.cached.content(inode).size
 
     def read(self, inode: int, offset: int, count: int) -> bytes:
         """At most ``count`` bytes from ``offset``; fewer only at the end of the file."""
+        touched.read_file(self.state.name, inode)
         return self.state.cached.read(inode, offset, offset + count)
 
     def write(self, inode: int, offset: int, data: bytes) -> int:
@@ -312,6 +338,7 @@ class FileSystem(PathLookup):
         Raises:
             OSError: ENOSPC if there is no room for any.
         """
+        touched.use_room(self.state.name, is_limited=self.capacity_bytes is not None)
         data = data[: self._room(inode, offset, len(data))]
         if not data:
             return 0
@@ -334,6 +361,7 @@ class FileSystem(PathLookup):
         """Cut a file, or extend it with zeros."""
         if size == self.size(inode):
             return
+        touched.use_room(self.state.name, is_limited=self.capacity_bytes is not None)
         cut = cut_sectors(self.state.cached, inode, size)
         self.state.make(Resize(inode, size, cut))
         self.modified[inode] = time.time_ns()
@@ -365,6 +393,7 @@ class FileSystem(PathLookup):
     # Inside.
 
     def _new_inode(self) -> int:
+        touched.number_inode(self.state.name)
         self.next_inode += 1
         return self.next_inode - 1
 
@@ -387,6 +416,7 @@ class FileSystem(PathLookup):
 
     def _lose_name(self, inode: int) -> None:
         """A name of a file has gone; its content goes with the last one that is not open."""
+        touched.change_file(self.state.name, inode)
         left = self._names.pop(inode, 1) - 1
         if left > 1:
             self._names[inode] = left
@@ -402,6 +432,7 @@ class FileSystem(PathLookup):
             self.permissions.pop(inode, None)
             self.used.pop(inode, None)
             if content is not None:
+                touched.use_room(self.state.name, is_limited=self.capacity_bytes is not None)
                 self.used_sectors -= len(content.sectors)
 
     def _room(self, inode: int, offset: int, count: int) -> int:

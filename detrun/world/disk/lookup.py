@@ -13,6 +13,7 @@ import os
 from contextlib import suppress
 from typing import NamedTuple
 
+from detrun.world.disk import touched
 from detrun.world.disk.image import ROOT, Target
 from detrun.world.disk.model import DiskState
 
@@ -79,6 +80,7 @@ class PathLookup:
         """The places from the root to where a path leads, without links on the way."""
         if not path:
             raise failure(errno.ENOENT, path)
+        touched.ask(self.state.name)
         parts = [part for part in path.split("/") if part and part != "."]
         if len(path) > _NAME_BYTES_MAX // 4:
             _check_lengths(path, parts)
@@ -98,6 +100,7 @@ class PathLookup:
                 if len(trail) > 1:
                     trail.pop()
                 continue
+            touched.look_up(self.state.name, current.inode, part)
             target = self.state.cached.directory(current.inode).get(part)
             if target is not None and target.link is not None and (parts or follow or needs_directory):
                 followed += 1
@@ -137,6 +140,7 @@ class PathLookup:
 
     def lead(self, path: str, *, follow: bool = True) -> str:
         """Where symbolic links lead a path, also where nothing is there any more: what is missing stays as it is."""
+        touched.ask(self.state.name)
         rest = [part for part in path.split("/") if part and part != "."][::-1]
         names: list[str] = []
         directories = [ROOT]
@@ -147,6 +151,7 @@ class PathLookup:
                 del names[-1:]
                 del directories[len(names) + 1 :]
                 continue
+            touched.look_up(self.state.name, directories[-1], part)
             target = self.state.cached.directory(directories[-1]).get(part)
             if target is not None and target.link is not None and (rest or follow) and followed < _LINKS_MAX:
                 followed += 1
@@ -187,6 +192,7 @@ class PathLookup:
         with suppress(OSError):
             if self.directory_at(path) == inode:
                 return path
+        touched.follow_moves(self.state.name)
         trail = [("", ROOT)]
         while trail:
             place, directory = trail.pop()

@@ -24,6 +24,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
+from detrun.world.disk import touched
 from detrun.world.disk.image import Atom, Change, Image, SetEntries, Tree, WriteSector, image_of
 from detrun_scheduler.errors import UsageError
 from detrun_scheduler.randomness import draw_bits, index_below, stream_key, to_unit
@@ -128,6 +129,7 @@ class DiskState:
 
     def __init__(self, model: PersistenceModel = POSIX, tree: Tree | None = None) -> None:
         self.model = model
+        self.name = "disk"  # of the disk
         self.durable = image_of(tree or {}, model.sector_bytes)
         self.cached = self.durable.copy()
         self.pending: dict[int, Pending] = {}  # by number, ascending
@@ -156,6 +158,14 @@ class DiskState:
         self.next_number += 1
         needs = self._needs(change, (*after, *self.barrier) if self.barrier else after)
         change.apply(self.cached)
+        touched.change(self.name)
+        if isinstance(change, SetEntries):
+            for directory, name, _ in change.entries:
+                touched.set_entry(self.name, directory, name)
+            if change.moves_directory:
+                touched.move_directory(self.name)
+        else:
+            touched.change_file(self.name, change.inode)
         self.pending[number] = Pending(change, needs)
         if self.tell_made is not None:
             self.tell_made(number)
@@ -195,8 +205,11 @@ class DiskState:
 
     def pending_of(self, inode: int) -> list[int]:
         """The numbers of the pending changes that an fsync of this file or directory has to wait for."""
+        touched.read_file(self.name, inode)
+        touched.list_entries(self.name, inode)
         numbers = list(self._of_inode.get(inode, ()))
         if self.model.fsync_includes_entries:
+            touched.ask_changes(self.name)
             numbers += [
                 number
                 for number, one in self.pending.items()
@@ -218,6 +231,7 @@ class DiskState:
 
     def sync(self, numbers: Iterable[int], damage: Damage | None = None) -> None:
         """Make changes durable, and all that they need; ``damage`` says what really lands on the disk for each."""
+        touched.change(self.name)
         synced = self.closure(numbers)
         damaged = []
         for number in synced:
@@ -232,6 +246,7 @@ class DiskState:
 
     def drop(self, numbers: Iterable[int]) -> None:
         """Let changes be lost for good, although the cache goes on showing them."""
+        touched.change(self.name)
         dropped = [number for number in numbers if number in self.pending]
         for number in dropped:
             self._no_longer_pending(number)
@@ -269,6 +284,7 @@ class DiskState:
         Raises:
             UsageError: a survivor needs a change that does not survive.
         """
+        touched.lose_power(self.name)
         chosen = sorted(survivors)
         if self.closure(chosen) != chosen:
             raise UsageError(f"power_loss: changes {chosen} need others that do not survive: {self.closure(chosen)}")
@@ -284,6 +300,7 @@ class DiskState:
 
     def drop_caches(self) -> None:
         """Read everything that is not pending from the disk again: damage at rest becomes visible."""
+        touched.lose_power(self.name)
         self.cached = self.durable.copy()
         for one in self.pending.values():
             one.change.apply(self.cached)

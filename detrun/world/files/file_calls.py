@@ -188,7 +188,7 @@ class FileCalls(LockCalls):
 
     def fchmod(self, fd: int, mode: int) -> None:
         """As `os.fchmod`."""
-        self.disk.file_system.permissions[self.descriptors.opened(fd).inode] = mode & 0o7777
+        self.disk.file_system.set_permissions(self.descriptors.opened(fd).inode, mode & 0o7777)
 
     def get_inheritable(self, fd: int, /) -> bool:
         """As `os.get_inheritable`."""
@@ -229,7 +229,7 @@ class FileCalls(LockCalls):
         system = self.disk.file_system
         width = system.state.model.sector_bytes
         total = (1 << 40) if system.capacity_bytes is None else system.capacity_bytes // width
-        free = max(total - system.used_sectors, 0)
+        free = system.free_sectors(total)
         return os.statvfs_result((width, width, total, free, free, 1 << 32, 1 << 32, 1 << 32, 0, 255))
 
     # Of two.

@@ -69,7 +69,7 @@ class NodeFiles(PathChanges):
         opened = OpenFile(self.disk, where, flags)
         permissions = mode & 0o7777 & ~self.mask
         if opened.inode >= first_new and permissions != 0o644:
-            system.permissions[opened.inode] = permissions
+            system.set_permissions(opened.inode, permissions)
         return opened
 
     def builtin_open(

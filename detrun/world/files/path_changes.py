@@ -31,7 +31,7 @@ class PathChanges(PathQuestions):
         self._change("mkdir", self.disk.file_system.mkdir, where)
         permissions = mode & 0o7777 & ~self.mask
         if permissions != 0o755:
-            self.disk.file_system.permissions[self.disk.file_system.existing(where).inode] = permissions
+            self.disk.file_system.set_permissions(self.disk.file_system.existing(where).inode, permissions)
 
     def rmdir(self, path: Any, *, dir_fd: int | None = None) -> None:
         """As `os.rmdir`."""
@@ -63,7 +63,7 @@ class PathChanges(PathQuestions):
             target = self.disk.file_system.existing(where, follow=follow_symlinks)
             if target.link is not None:  # which Linux has no permissions for
                 raise NotImplementedError("chmod: follow_symlinks unavailable on this platform")
-            self.disk.file_system.permissions[target.inode] = mode & 0o7777
+            self.disk.file_system.set_permissions(target.inode, mode & 0o7777)
 
         self._change("chmod", change, self.led(path, dir_fd, follow=follow_symlinks))
 
@@ -89,7 +89,7 @@ class PathChanges(PathQuestions):
 
         def change(where: str) -> None:
             inode = self.disk.file_system.existing(where, follow=follow_symlinks).inode
-            self.disk.file_system.used[inode], self.disk.file_system.modified[inode] = used, moment
+            self.disk.file_system.set_times(inode, used, moment)
 
         if isinstance(path, int):
             where = self.descriptors.opened(path).name

@@ -38,12 +38,29 @@ _made: dict[str, int] = {}  # by task path: objects that the task has made
 OUTSIDE: Key = ("outside",)
 _heard: list[Heard] | None = None
 _is_read = True  # in the run that goes on
+_state_is_read = False  # also what `touch_state` marks
 
 
 def attend(is_read: bool) -> None:
     """Whether the footprints of the steps that come are read: if not, operations do without marks."""
     global _is_read
     _is_read = is_read
+
+
+def attend_to_state(is_read: bool) -> None:
+    """Whether what `touch_state` marks is read, too."""
+    global _state_is_read
+    _state_is_read = is_read
+
+
+def touch_state(key: Key, mode: int) -> None:
+    """Mark a part of a simulated machine, a file on a disk for instance, where a search through all orders asks for it.
+
+    Samplers do without, since there is much of it and most of it never matters; so do narrations, which hear of it by
+    `note`.
+    """
+    if _state_is_read and mode >= touched.get(key, READ):
+        touched[key] = mode
 
 
 def touch(key: Key, mode: int) -> None:

@@ -22,6 +22,7 @@ from detrun_scheduler.footprints.marks import (
     WRITES,
     Marker,
     attend,
+    attend_to_state,
     forget_all,
     joining_marks,
     marks_child_end,
@@ -127,11 +128,16 @@ def observe(
 
 
 class Watch:
-    """While entered, steps have footprints. Not reentrant; one per process, like a run."""
+    """While entered, steps have footprints. Not reentrant; one per process, like a run.
 
-    __slots__ = ("_restored", "step")
+    Args:
+        with_state: what steps touch of simulated machines is in them, too (`marks.touch_state`).
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_restored", "step", "with_state")
+
+    def __init__(self, *, with_state: bool = False) -> None:
+        self.with_state = with_state
         self._restored: list[tuple[type, str, Any, bool]] = []
         self.step = StepReader()
 
@@ -140,6 +146,7 @@ class Watch:
         if _watching:
             raise UsageError("footprints are watched already in this process: campaigns neither nest nor overlap")
         _watching = True
+        attend_to_state(self.with_state)
         for kind, name, replacement in wrapped(_OPERATIONS, _OBSERVED, _MADE_HERE):
             self._replace(kind, name, replacement)
         self._replace(OrderedCancelStatus, "recalculate", recalculating(OrderedCancelStatus.recalculate))
@@ -167,4 +174,5 @@ class Watch:
                 delattr(owner, name)
         self._restored.clear()
         attend(True)
+        attend_to_state(False)
         forget_all()

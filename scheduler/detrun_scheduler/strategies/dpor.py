@@ -67,7 +67,7 @@ class PartialOrderReduction(KeyedDraws):
         self.given = 0  # steps of the schedule that are decided
         self.position = 0  # steps taken in this run
         self.run: Any = None
-        self.watch = Watch()
+        self.watch = Watch(with_state=True)
         self.streak = 0
 
     # A campaign watches footprints while it lasts.
