@@ -31,12 +31,11 @@ from detrun_scheduler.trio_host.idleness import fire
 
 
 def stand_still(run: JournaledRun, ready: Callable[[], bool], waits_for: Any) -> None:
-    """The running task blocks the event loop, as by ``threading.Lock.acquire``: others run only until ``ready()``.
+    """The running task blocks its event loop, as by ``threading.Lock.acquire``, until ``ready()``.
 
-    The task's step ends here, as at a schedule point. Other tasks of its loop stay runnable in the journal, as before a
-    step of theirs, but none is stepped: an oracle that chooses one gets the next that may run, in cyclic order, and it
-    is that one that is written down. A failure of the run goes through the task as `GreenletExit` and is raised by
-    the loop.
+    The task's step ends here, as at a schedule point. Other tasks of its loop stay runnable in the journal, but are not
+    stepped. Where the oracle chooses one of them, the next task that may run is taken in its place, in cyclic order,
+    and written down. A failure of the run goes through the task as `GreenletExit`, and the loop raises it.
     """
     threads, number = run.threads, run.current
     assert threads is not None
@@ -83,7 +82,7 @@ def _stand_on_the_stack_of_the_loop(run: JournaledRun, number: int) -> None:
 
 
 def go_on_beside(run: JournaledRun, settle: Callable[[], bool]) -> bool:
-    """Between two steps of the loop, while tasks stand that began to beside another, which goes on by now.
+    """Take steps in place of the loop: the task that stood on its stack has gone on, and others stand still.
 
     Args:
         settle: what the loop does after a step.

@@ -87,7 +87,7 @@ class SimulatedEventLoop(FreshLoop, LoopLife, LoopTime, LooksAtCallers, Outside,
     """An event loop of the active run.
 
     Args:
-        selector: of no use here; taken since asyncio's own loop takes one.
+        selector: left unused; taken because asyncio's own loop takes one.
 
     Raises:
         UsageError: no run is active.
@@ -124,7 +124,7 @@ class SimulatedEventLoop(FreshLoop, LoopLife, LoopTime, LooksAtCallers, Outside,
     # What is queued.
 
     def call_soon(self, callback: Any, *args: Any, context: Any = None) -> Any:
-        """Queue a callback; as asyncio's. There is no handle for a step of a task written in C, which asks for none."""
+        """Queue a callback; as asyncio's. Steps of tasks written in C get no handle, for which they do not ask."""
         if self._closed:
             self._check_closed()
         kind = type(callback)
@@ -181,7 +181,7 @@ class SimulatedEventLoop(FreshLoop, LoopLife, LoopTime, LooksAtCallers, Outside,
         return not isinstance(args[0]._exception, (KeyboardInterrupt, SystemExit)) or rules < 9
 
     def call_soon_threadsafe(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> events.Handle:
-        """Queue a callback, from any thread; a schedule point of a thread, since it takes a lock in life."""
+        """Queue a callback, from any thread. A schedule point in a simulated thread: in life it takes a lock."""
         self._check_closed()
         caller = getcurrent()
         if type(caller) is SimulatedThread and caller is not self.simulated_thread:

@@ -7,7 +7,7 @@ Multithreading"). Only debug mode tells of it. In a run such a callback can run 
 it were not looked for here.
 
 The look begins when a run has a second thread. It shares the question that the loop asks for debug mode, so a program
-without threads pays nothing. Calls by detrun itself are no findings: a message of a world may wake a task of another
+without threads pays nothing. Calls by detrun itself do not count: a message of a world may wake a task of another
 node's loop in any thread, as a network does.
 """
 
@@ -68,7 +68,7 @@ class LooksAtCallers:
 
         Raises:
             RuntimeError: by asyncio's debug mode, which refuses such a call.
-            TypeError: likewise, of what is no callback.
+            TypeError: likewise, of what cannot be called back.
         """
         caller, own = thread_of_code(), self.simulated_thread
         is_foreign = caller is not None and own is not None and caller is not own

@@ -24,7 +24,7 @@ class _Model(Outside, SELECTOR_LOOP):  # type: ignore[misc]  # Any: stubs leave 
 
     def __init__(self) -> None:
         super().__init__(SimulatedSelector(self))
-        self._closed = True  # nothing is open, and its end is no news
+        self._closed = True  # nothing is open, and nothing is told of its end
 
 
 _MODEL = vars(_Model())

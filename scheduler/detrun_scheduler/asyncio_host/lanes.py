@@ -112,7 +112,7 @@ class LoopOfLanes(Protocol):
 
 
 class Lane(Stackless):
-    """All callbacks of one loop that are no steps of a task. Looks like a coroutine to trio.
+    """All callbacks of one loop, steps of tasks apart; `TaskLane` has those of one task.
 
     Args:
         loop: whose it is.

@@ -37,7 +37,7 @@ class LoopEnd:
 
     run: Any
     lanes: dict[Lane, None]
-    callbacks: Lane | None  # the lane of what is no step of a task, once there is something
+    callbacks: Lane | None  # the lane of callbacks, once there is one
     is_stepping: bool
     ended_in: Lane | None
     main: Any
@@ -66,7 +66,7 @@ class LoopEnd:
         return current.run is self.run
 
     def leave_running(self) -> None:
-        """It is no more among the loops that run."""
+        """Leave the list of the loops that run."""
         running = self.counts.running
         if self in running:
             running.remove(self)

@@ -32,7 +32,7 @@ _LIVING = (ModuleType, FrameType, SimulatedThread, AsyncioMain, type)  # what co
 
 
 def unreferenced(tasks: list[Any], frames: Iterable[FrameType]) -> list[Any]:
-    """Those of ``tasks`` that nothing alive refers to, be it by way of other objects.
+    """Those of ``tasks`` to which nothing alive refers, directly or by way of other objects.
 
     Args:
         tasks: that wait. The caller has no other reference to them.

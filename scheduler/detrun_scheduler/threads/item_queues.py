@@ -56,5 +56,5 @@ def _is_plain(self: Any) -> bool:
 
 
 def _told(self: Any) -> ActiveRun | None:
-    """The run that is told of the queue; None of one whose lock is no part of the schedule (`library_locks`)."""
+    """The run that is told of the queue; None if the queue's lock is outside the schedule (`library_locks`)."""
     return told() if getattr(self.mutex, "points", True) else None

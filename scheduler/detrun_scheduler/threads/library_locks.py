@@ -60,7 +60,7 @@ def _same_package(one: str, other: str) -> bool:
 
 
 class LibraryLock(Lock):
-    """A `Lock` that is no part of the schedule until two threads meet at it."""
+    """A `Lock` that joins the schedule when two threads meet at it."""
 
     __slots__ = ("entered", "maker", "points")
 
@@ -148,7 +148,7 @@ class _BlockOfLibraryRLock(LibraryLock):
 
 
 class LibraryRLock(RLock):
-    """An `RLock` that is no part of the schedule until two threads meet at it."""
+    """An `RLock` that joins the schedule when two threads meet at it."""
 
     __slots__ = ("maker",)
 

@@ -93,7 +93,7 @@ class _PassingEvent(threading.Event):
 
 
 def _create_and_install_waiters(futures: Any, return_when: Any) -> Any:
-    """What `wait` and `as_completed` wait by; the latter does so again while its deadline is not past, be it now."""
+    """What `wait` and `as_completed` wait by. The latter waits again at its deadline, until that is past."""
     waiter = NAMES.originals["_create_and_install_waiters"](futures, return_when)
     if type(waiter) is _futures._AsCompletedWaiter and is_of_the_run():
         waiter.event.__class__ = _PassingEvent

@@ -55,7 +55,7 @@ class Preemption:
             points are restricted to; None: all of it. Locks and the like stay schedule points everywhere. An observer
             that is given here is told of all that is watched, one that is assigned later of what is at these places.
         interrupts_max: in one run; beyond it threads give way every ``ALONE_MAX``-th time, as where one is alone. None:
-            no limit. So a long computation is no livelock, and a loop without an end is one all the same.
+            as often as they can. So a long computation ends within the step limit, and an endless loop meets it.
 
     Attributes:
         heard_by: a trace function that hears what watched threads do, after each has given way. Only Python 3.11 needs
@@ -135,7 +135,7 @@ class Preemption:
 
     @property
     def interrupts_nowhere(self) -> bool:
-        """Whether there is no place at which it could."""
+        """Whether it is restricted to places of which there are none."""
         return self.only_at is not None and not self.only_at.names
 
     def is_point(self, code: CodeType, line: int) -> bool:
