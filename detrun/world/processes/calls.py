@@ -2,7 +2,8 @@
 
 `DriverCalls` are those of the code around the nodes, and of a run without a world: pipes, and processes that it has
 started; its own number and signals are real. `NodeCalls` are those of a node's first process, `ChildCalls` those of a
-process that another has started.
+process that another has started. What they have of groups and signals is in `process_groups`, `signal_handlers` and
+`signal_waits`.
 """
 
 from __future__ import annotations
@@ -18,27 +19,25 @@ from greenlet import getcurrent
 
 from detrun.world.network.posix import os_error
 from detrun.world.network.waiting import WaitingCall
-from detrun.world.nodes.signals import QueuedHandler, Sender, SignalsOfProcess, as_signal, signals_of
+from detrun.world.nodes.signals import Sender, signals_of
 from detrun.world.processes.child import ChildProcess, how_ended
 from detrun.world.processes.ends import ends_of
 from detrun.world.processes.left_over import spare_connections
 from detrun.world.processes.process_ends import ProcessEnd
+from detrun.world.processes.process_groups import OwnGroup, ProcessGroups
 from detrun.world.processes.shared_streams import SharedStream
+from detrun.world.processes.signal_handlers import SignalHandlers, check_signal
 from detrun.world.processes.signal_waits import SignalWaits
 from detrun.world.processes.starting import start_child
-from detrun_scheduler.environment.hidden_state import refuse
 from detrun_scheduler.environment.process_names import original
 from detrun_scheduler.threads.calling import schedule_point
 from detrun_scheduler.threads.simulated_thread import SimulatedThread
 
 _BY_THREAD = -6  # SI_TKILL
 _P_PIDFD = getattr(os, "P_PIDFD", -1)
-_NO_WAKEUP = (
-    "signals of a simulated process wake its threads by themselves; use signal.signal or loop.add_signal_handler"
-)
 
 
-class DriverCalls:
+class DriverCalls(ProcessGroups):
     """Calls of one process.
 
     Args:
@@ -170,7 +169,7 @@ class DriverCalls:
         if not isinstance(end, ProcessEnd):
             raise os_error(errno.EBADF)
         schedule_point()
-        _check_signal(signalnum)
+        check_signal(signalnum)
         if self._process(end.target.pid) is not end.target:
             raise os_error(errno.ESRCH)
         self._send(signalnum, [end.target])
@@ -181,7 +180,7 @@ class DriverCalls:
         """As `os.kill`."""
         schedule_point()
         target = self._process(pid)
-        _check_signal(number)
+        check_signal(number)
         if target is None:
             self._kill_other(pid, number)
             return
@@ -209,33 +208,12 @@ class DriverCalls:
         while True:
             thread.schedule_point()
 
-    def killpg(self, group: int, number: int, /) -> None:
-        """As `os.killpg`, of a process with a session of its own and of all below it that have none."""
-        schedule_point()
-        _check_signal(number)
-        leader = self._process(group)
-        if leader is None or not leader.has_session:
-            raise os_error(errno.ESRCH)
-        others = (one for one in leader.node.processes.values() if one is not leader)
-        self._send(number, [leader, *(one for one in others if _leader_of(one) is leader)])
-
-    def getpgid(self, pid: int, /) -> int:
-        """As `os.getpgid`: that of the nearest process with a session of its own."""
-        process = self._process(pid)
-        if process is None:
-            return self._group_of_other(pid)
-        return int(_leader_of(process).pid)
-
     def _group_of_other(self, pid: int) -> int:
         return int(original(os, "getpgid")(pid))
 
 
-class NodeCalls(SignalWaits, DriverCalls):
+class NodeCalls(SignalWaits, SignalHandlers, OwnGroup, DriverCalls):
     """Calls of the first process of a node."""
-
-    @property
-    def _signals(self) -> SignalsOfProcess:
-        return signals_of(self.process)
 
     def getpid(self) -> int:
         """As `os.getpid`."""
@@ -251,7 +229,7 @@ class NodeCalls(SignalWaits, DriverCalls):
             super().kill(pid, number)
         elif pid == -1:
             schedule_point()
-            _check_signal(number)
+            check_signal(number)
             self._send(number, [one for one in self.process.node.processes.values() if one is not self.process])
         else:
             self.killpg(-pid or self.getpgrp(), number)
@@ -270,42 +248,6 @@ class NodeCalls(SignalWaits, DriverCalls):
         self.process.die(int(signal.SIGABRT))
         self._vanish_if_dead()
         raise SystemExit(-signal.SIGABRT)
-
-    def getpgrp(self) -> int:
-        """As `os.getpgrp`."""
-        return self.getpgid(self.process.pid)
-
-    def getsid(self, pid: int, /) -> int:
-        """As `os.getsid`: sessions and groups of processes are one."""
-        return self.getpgid(pid or self.process.pid)
-
-    def setsid(self) -> int:
-        """As `os.setsid`.
-
-        Raises:
-            PermissionError: it leads a session already.
-        """
-        if self.process.has_session:
-            raise os_error(errno.EPERM)
-        self.process.has_session = True
-        return self.getpid()
-
-    def setpgrp(self) -> None:
-        """As `os.setpgrp`."""
-        self.process.has_session = True
-
-    def setpgid(self, pid: int, pgrp: int, /) -> None:
-        """As `os.setpgid`, of a process that begins a group of its own.
-
-        Raises:
-            OSError: ESRCH, there is no such process; EPERM, it would join the group of another.
-        """
-        target = self._process(pid or self.process.pid)
-        if target is None:
-            raise os_error(errno.ESRCH)
-        if pgrp not in (0, target.pid, _leader_of(target).pid):
-            raise os_error(errno.EPERM)
-        target.has_session = target.has_session or pgrp in (0, target.pid)
 
     def nice(self, increment: int, /) -> int:
         """As `os.nice`: kept, and without effect, since computing takes no time."""
@@ -328,101 +270,12 @@ class NodeCalls(SignalWaits, DriverCalls):
             raise os_error(errno.ESRCH)
         return self.getpgid(self.process.pid)
 
-    def signal(self, signalnum: int, handler: Any) -> Any:
-        """As `signal.signal`.
-
-        Raises:
-            ValueError: in another thread than the main one, or the signal is not valid.
-            OSError: EINVAL, SIGKILL and SIGSTOP cannot be handled.
-            TypeError: the handler cannot be called, and is neither SIG_DFL nor SIG_IGN.
-        """
-        process, signals = self.process, self._signals
-        if process.main_thread not in (None, getcurrent()) and type(getcurrent()) is SimulatedThread:
-            raise ValueError("signal only works in main thread of the main interpreter")
-        if signalnum not in signal.valid_signals():
-            raise ValueError("signal number out of range")
-        if signalnum in (signal.SIGKILL, signal.SIGSTOP):
-            raise os_error(errno.EINVAL)
-        if not callable(handler) and handler not in (signal.SIG_DFL, signal.SIG_IGN):
-            raise TypeError("signal handler must be signal.SIG_IGN, signal.SIG_DFL, or a callable object")
-        before = self.getsignal(signalnum)
-        signals.handlers[signalnum] = signal.Handlers(handler) if isinstance(handler, int) else handler
-        return before
-
-    def add_queued_handler(self, number: int, push: Callable[[], object]) -> None:
-        """Have ``push()`` called when a signal comes: it queues the handler in an event loop."""
-        if number in (signal.SIGKILL, signal.SIGSTOP):
-            raise RuntimeError(f"sig {number} cannot be caught")
-        self._signals.handlers[number] = QueuedHandler(push)
-
-    def remove_queued_handler(self, number: int) -> None:
-        """Do by default again what the signal does."""
-        default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
-        self._signals.handlers[number] = default
-
-    def getsignal(self, signalnum: int) -> Any:
-        """As `signal.getsignal`."""
-        found = self._signals.handlers.get(signalnum, signal.SIG_DFL)
-        return None if isinstance(found, QueuedHandler) else found
-
     def raise_signal(self, signalnum: int, /) -> None:
         """As `signal.raise_signal`."""
         schedule_point()
-        _check_signal(signalnum)
+        check_signal(signalnum)
         self._send(signalnum, [self.process], _BY_THREAD)
         schedule_point()  # at which a handler is called
-
-    def alarm(self, seconds: int, /) -> int:
-        """As `signal.alarm`, in virtual time."""
-        left, _ = self._signals.set_alarm(int(seconds))
-        return -int(-left // 1)
-
-    def setitimer(self, which: int, seconds: Any, interval: Any = 0.0, /) -> tuple[float, float]:
-        """As `signal.setitimer` of real time, in virtual time.
-
-        Raises:
-            HiddenStateError: the timer counts the time of processors, which a run does not have.
-        """
-        if which != signal.ITIMER_REAL:
-            refuse("signal.setitimer of a processor's time", "computing takes no time in a run; use ITIMER_REAL")
-        return self._signals.set_alarm(seconds, interval)
-
-    def getitimer(self, which: int, /) -> tuple[float, float]:
-        """As `signal.getitimer`."""
-        return self._signals.alarm_left() if which == signal.ITIMER_REAL else (0.0, 0.0)
-
-    def pause(self) -> None:
-        """As `signal.pause`, in the main thread."""
-        thread: Any = getcurrent()
-        if thread is not self.process.main_thread:
-            refuse("signal.pause", "only the main thread of a simulated process is interrupted; wait for an event")
-        thread.interruption.pause()
-
-    def pthread_sigmask(self, how: int, mask: Iterable[int]) -> set[Any]:
-        """As `signal.pthread_sigmask`, of the whole process."""
-        signals, chosen = self._signals, set(mask)
-        before = {as_signal(number) for number in signals.blocked}
-        if how == signal.SIG_BLOCK:
-            signals.blocked |= chosen
-        elif how == signal.SIG_UNBLOCK:
-            signals.blocked -= chosen
-        else:
-            signals.blocked = chosen
-        signals.unblocked()
-        return before
-
-    def siginterrupt(self, signalnum: int, flag: bool, /) -> None:
-        """As `signal.siginterrupt`: Python's functions go on after a handler either way."""
-
-    def set_wakeup_fd(self, fd: int, /, *, warn_on_full_buffer: bool = True) -> int:
-        """Only -1, which takes it away.
-
-        Raises:
-            HiddenStateError: signals would be written to a descriptor.
-        """
-        if fd != -1:
-            refuse("signal.set_wakeup_fd", _NO_WAKEUP)
-        return -1
 
 
 class ChildCalls(NodeCalls):
@@ -457,18 +310,6 @@ class ChildCalls(NodeCalls):
     def unregister(self, func: Callable[..., Any]) -> None:
         """As `atexit.unregister`."""
         self.process.at_exit[:] = [one for one in self.process.at_exit if one[0] != func]
-
-
-def _check_signal(number: int) -> None:
-    if number not in (0, *signal.valid_signals()):
-        raise os_error(errno.EINVAL)
-
-
-def _leader_of(process: Any) -> Any:
-    """The nearest process with a session of its own, from this one upwards."""
-    while not process.has_session:
-        process = process.parent
-    return process
 
 
 def calls_here(process: Any) -> DriverCalls:
