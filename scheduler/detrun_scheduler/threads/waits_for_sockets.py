@@ -33,6 +33,8 @@ class WatchedSockets:
     """Simulated sockets by their numbers, with the events that are waited for.
 
     Of epoll's modes, ``EPOLLONESHOT`` says a socket once until it is watched anew, ``EPOLLET`` when something has come.
+    That a number has been closed is said once, too. Linux says it in each call, at once, so that a loop which leaves the
+    number there (pysyncobj's does) turns without waiting, and here virtual time would stand still for ever.
 
     Args:
         run: whose sockets they are.
@@ -65,7 +67,7 @@ class WatchedSockets:
         """A call has told the program of these."""
         for number, _ in found:
             events = self.events.get(number, 0)
-            if events & ONCE:
+            if events & ONCE or (number in self.events and number not in self._sockets):
                 self._told.add(number)
             if number in self._edges:
                 self._edges[number].is_new = False
@@ -79,10 +81,10 @@ class WatchedSockets:
 
     def _found(self, number: int, events: int) -> int:
         socket = self._sockets.get(number)
-        if socket is None:
-            return self._closed
         if number in self._told or (number in self._edges and not self._edges[number].is_new):
             return 0
+        if socket is None:
+            return self._closed
         found: int = socket.polled(events)
         return found & (events | FAILED | HUNG_UP)
 

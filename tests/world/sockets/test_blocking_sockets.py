@@ -618,6 +618,25 @@ def test_a_peer_that_leaves_is_waited_for_alone() -> None:
     assert detrun.record(left).result == left()
 
 
+def test_a_loop_that_polls_a_closed_number_lets_time_pass() -> None:
+    """pysyncobj leaves its listener in its poll object; in life its loop turns without waiting until it is stopped."""
+
+    def main() -> tuple[list[Any], int]:
+        near, _far = socket.socketpair()
+        poll = select.poll()
+        number = near.fileno()
+        poll.register(near, select.POLLIN)
+        near.close()
+        found = []
+        while time.monotonic() < 1.0:
+            found.append(poll.poll(250))
+        poll.register(number, select.POLLIN)
+        return [*found, poll.poll(250)], number
+
+    found, number = detrun.record(main).result
+    assert found == [[(number, select.POLLNVAL)], [], [], [], [], [(number, select.POLLNVAL)]]
+
+
 def rare_polls() -> list[Any]:
     """Objects of `poll` and `epoll` that are closed, that know a socket already, that another thread waits in."""
     near, far = socket.socketpair()
