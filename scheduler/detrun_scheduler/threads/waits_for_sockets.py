@@ -33,8 +33,8 @@ class WatchedSockets:
     """Simulated sockets by their numbers, with the events that are waited for.
 
     Of epoll's modes, ``EPOLLONESHOT`` says a socket once until it is watched anew, ``EPOLLET`` when something has come.
-    That a number has been closed is said once, too. Linux says it in each call, at once, so that a loop which leaves the
-    number there (pysyncobj's does) turns without waiting, and here virtual time would stand still for ever.
+    That a number has been closed is said once, too. Linux says it in each call, at once. A loop that leaves the number
+    there, as pysyncobj's does, turns without waiting then, and here virtual time would stand still for ever.
 
     Args:
         run: whose sockets they are.
