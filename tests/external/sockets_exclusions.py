@@ -12,6 +12,8 @@ STOCK = "looks at `_socket`, or at a class that was made of the real one before 
 MACHINE = "looks at the real machine: its interfaces, what it knows of hosts"
 LIMITS = "sets the limits of the real process"
 UNCLOSED = "the warning of a socket that was not closed"
+SHELL = "starts a shell"
+URGENT = "urgent data, which a simulated stream has in line"
 
 NOWHERE = (OTHERS, RENAMES)  # of the first one hangs; a test that is cut short must not leave the second behind
 
@@ -37,4 +39,10 @@ EXCLUSIONS: dict[str, str] = {
     "test_socket.*testHostnameRes": MACHINE,
     "test_socket.*test_dealloc_warn": UNCLOSED,
     "test_socket.*testRefCountGetNameInfo": STOCK,
+    "test_ssl.*test_dealloc_warn": UNCLOSED,
+    "test_ssl.*test_refcycle": UNCLOSED,
+    "test_ssl.*test_context_custom_class": STOCK,
+    "test_poll.*test_poll2": SHELL,
+    "test_epoll.*test_fromfd": DESCRIPTOR,
+    "test_asyncore.*test_handle_expt": URGENT,
 }

@@ -23,6 +23,7 @@ from detrun_scheduler.frozen_heap import frozen_heap
 MODULES = (
     *("socket", "selectors", "socketserver", "httplib", "httpservers", "http_cookies", "http_cookiejar"),
     *("urllib2_localnet", "xmlrpc", "smtplib", "ftplib", "poplib", "imaplib", "telnetlib", "timeout"),
+    *("ssl", "poll", "epoll", "docxmlrpc", "asyncore", "asynchat", "smtpd", "nntplib"),
 )
 
 
