@@ -6,7 +6,11 @@ import os
 import socket
 import tempfile
 
+import pytest
+
 import detrun
+from detrun.execution.new_run import NewRun
+from detrun.execution.options import Options
 from detrun.world.sockets.unix_names import recorded
 
 
@@ -28,6 +32,12 @@ def test_sockets_in_folders_of_temporary_names_are_replayed_in_others() -> None:
     run = detrun.record(exchange)
     again = detrun.replay(exchange, recording=run.recording)
     assert (run.result, again.digest) == (b"abc", run.digest)
+
+
+def test_older_recordings_name_the_folder_too_and_lead_nowhere_else() -> None:
+    old = NewRun(seed=0).execute(exchange, (), Options(thread_rules=8)).recording
+    with pytest.raises(detrun.DivergenceError, match=r"/tmp\w+/app\.sock"):
+        detrun.replay(exchange, recording=old)
 
 
 def test_a_recording_names_the_file_and_not_the_folder() -> None:
