@@ -53,6 +53,8 @@ class NodeFiles(PathChanges):
                 return int(real("open")(where, flags, mode))
         if flags & getattr(os, "O_TMPFILE", 0) == getattr(os, "O_TMPFILE", -1):
             raise failure(errno.EOPNOTSUPP, where)
+        if flags & os.O_CREAT:
+            self.make_way(where)
         opened = self._metadata(self._opened, where, flags, mode, path=where)
         return self.descriptors.add(opened)
 

@@ -2,13 +2,15 @@
 
 A path leads to the disk, whose root is the working directory at first. Where nothing is on the disk and the path, after
 the symbolic links of the disk on its way, is one that code of nodes may read (`HostFiles`), the real function answers;
-to change what is there is refused by name.
+to change what is there is refused by name. New files may stand beside real ones: the folder is made on the disk then,
+and lists both.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import stat as kinds
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -17,9 +19,11 @@ from detrun.world.disk.lookup import failure
 from detrun.world.files.descriptors import OpenDirectory
 from detrun.world.files.file_calls import FileCalls
 from detrun.world.files.host_files import HostFiles
+from detrun_scheduler import current
 from detrun_scheduler.environment.file_names import original as real
 from detrun_scheduler.environment.hidden_state import allowed, refuse
 
+_MAKES_WAY_SINCE = 10  # of `THREAD_RULES`; before, nothing could be made there: ENOENT
 READ_ONLY = (
     "it is a real file, which code of a node can only read; write below a directory of the node's disk, or outside the "
     "World"
@@ -92,6 +96,32 @@ class NodePaths(FileCalls):
             return self.disk.file_system.place(self.absolute(path), follow=follow).target is not None
         except OSError:
             return False
+
+    def make_way(self, where: str) -> None:
+        """Have the folder on the disk in which ``where`` is to be made, if it is a real one that can be read.
+
+        In life it is there, for as long as the disk: so it is durable at once, with the folders above it.
+        """
+        system = self.disk.file_system
+        folder = os.path.dirname(os.path.normpath(system.lead(where, follow=False)))
+        if self.on_disk(folder) or self.is_real(where) or not (self.host.covers(folder) and os.path.isdir(folder)):
+            return
+        if current.require("a file beside real ones").thread_rules < _MAKES_WAY_SINCE:
+            return
+        missing = [folder]
+        while not self.on_disk(above := os.path.dirname(missing[-1])):
+            missing.append(above)
+        first = system.state.next_number
+        for one in reversed(missing):
+            system.mkdir(one)
+        system.state.sync(range(first, system.state.next_number))
+
+    def beside(self, where: str) -> str | None:
+        """The real folder whose files can be read beside those of the folder ``where`` on the disk, if there is one."""
+        plain = os.path.normpath(self.disk.file_system.lead(where))
+        with allowed():
+            is_real = self.host.covers(plain) and self.on_disk(plain) and kinds.S_ISDIR(real("stat")(plain).st_mode)
+        return plain if is_real else None
 
     def may_be_real(self, event: str, path: Any, mode: Any = None, flags: int = 0, *rest: Any) -> bool:
         """Whether the real call that an audit event announces may go on: it reads what nodes can read.

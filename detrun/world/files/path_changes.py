@@ -13,8 +13,10 @@ from functools import partial
 from typing import Any
 
 from detrun.world.disk.lookup import failure
+from detrun.world.files.node_paths import READ_ONLY
 from detrun.world.files.path_questions import PathQuestions
 from detrun_scheduler import current
+from detrun_scheduler.environment.hidden_state import refuse
 
 _LINKS_SINCE = 10  # of `THREAD_RULES`
 NOT_ON_A_DISK = "a simulated disk has no owners, special files or extended attributes"
@@ -28,6 +30,7 @@ class PathChanges(PathQuestions):
         where = self.led(path, dir_fd, follow=False)
         if self.is_real(where) and os.path.isdir(where):
             raise failure(errno.EEXIST, where)  # so that ``exist_ok`` is no error
+        self.make_way(where)
         self._change("mkdir", self.disk.file_system.mkdir, where)
         permissions = mode & 0o7777 & ~self.mask
         if permissions != 0o755:
@@ -35,7 +38,10 @@ class PathChanges(PathQuestions):
 
     def rmdir(self, path: Any, *, dir_fd: int | None = None) -> None:
         """As `os.rmdir`."""
-        self._change("rmdir", self.disk.file_system.rmdir, self.led(path, dir_fd, follow=False))
+        where = self.led(path, dir_fd, follow=False)
+        if self.beside(where) is not None:
+            raise failure(errno.ENOTEMPTY, where)
+        self._change("rmdir", self.disk.file_system.rmdir, where)
 
     def unlink(self, path: Any, *, dir_fd: int | None = None) -> None:
         """As `os.unlink`."""
@@ -47,6 +53,9 @@ class PathChanges(PathQuestions):
         """As `os.rename`."""
         source = self.led(src, src_dir_fd, follow=False)
         destination = self.led(dst, dst_dir_fd, follow=False)
+        if self.beside(source) is not None:
+            refuse(f"os.rename of {source!r} on node {self.node!r}", READ_ONLY)
+        self.make_way(destination)
         self._change("rename", self.disk.file_system.rename, source, destination)
 
     replace = rename
@@ -113,6 +122,7 @@ class PathChanges(PathQuestions):
         destination = self.led(dst, dst_dir_fd, follow=False)
         if self.is_real(source) and not self.is_real(destination):
             raise failure(errno.EXDEV, source, destination)
+        self.make_way(destination)
         self._change("link", partial(self.disk.file_system.link, follow=follow), source, destination)
 
     def symlink(self, src: Any, dst: Any, target_is_directory: bool = False, *, dir_fd: int | None = None) -> None:
@@ -121,7 +131,9 @@ class PathChanges(PathQuestions):
         target = os.fsdecode(src)
         if "\0" in target:
             raise ValueError("embedded null byte")
-        self._change("symlink", partial(self.disk.file_system.symlink, target), self.led(dst, dir_fd, follow=False))
+        where = self.led(dst, dir_fd, follow=False)
+        self.make_way(where)
+        self._change("symlink", partial(self.disk.file_system.symlink, target), where)
 
     def chown(self, path: Any, uid: int, gid: int, *, dir_fd: int | None = None, follow_symlinks: bool = True) -> None:
         """As `os.chown`: to the user that everything belongs to; EPERM for another."""

@@ -72,8 +72,12 @@ class PathQuestions(NodePaths):
         path = "." if path is None else path
         if isinstance(path, int):
             path = self.descriptors.opened(path).name
-        names = sorted(self._ask("listdir", self.disk.file_system.listdir, path, None))
-        return [os.fsencode(name) for name in names] if isinstance(os.fspath(path), bytes) else list(names)
+        names = set(self._ask("listdir", self.disk.file_system.listdir, path, None))
+        beside = self.beside(self.led(path))
+        if beside is not None:
+            with allowed():
+                names.update(real("listdir")(beside))
+        return [os.fsencode(name) for name in sorted(names)] if isinstance(os.fspath(path), bytes) else sorted(names)
 
     def scandir(self, path: Any = None) -> Any:
         """As `os.scandir`; sorted."""
@@ -83,13 +87,19 @@ class PathQuestions(NodePaths):
         if self.is_real(where):
             with allowed():
                 return real("scandir")(where)
-        entries = []
+        entries: list[Any] = []
         for name in self._metadata(self.disk.file_system.listdir, where, path=where):
             target = self.disk.file_system.existing(f"{where.rstrip('/')}/{name}", follow=False)
             shown = os.fsencode(name) if isinstance(at, bytes) else name
             place = shown if isinstance(path, int) else os.path.join(at, shown)
             status = self.stat if not isinstance(path, int) else partial(self.stat, dir_fd=path)
             entries.append(Entry(shown, place, target, status))
+        beside = self.beside(where)
+        if beside is not None:
+            with allowed():
+                names = {entry.name for entry in entries}
+                found = real("scandir")(os.fsencode(beside) if isinstance(at, bytes) else beside)
+                entries = sorted([*entries, *(one for one in found if one.name not in names)], key=_name_of)
         return Entries(entries)
 
     def readlink(self, path: Any, *, dir_fd: int | None = None) -> Any:
@@ -147,3 +157,7 @@ class PathQuestions(NodePaths):
         """As `os.umask`."""
         before, self.mask = self.mask, mask & 0o777
         return before
+
+
+def _name_of(entry: Any) -> Any:
+    return entry.name

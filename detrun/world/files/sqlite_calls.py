@@ -21,8 +21,11 @@ def location(files: NodeFiles, database: Any, is_uri: bool) -> str:
     path = os.fsdecode(database)
     if is_uri and path.startswith("file:"):
         return f"{path}{'&' if '?' in path else '?'}vfs={sqlite_binding.NAME}"
-    if path and path != ":memory:" and files.is_real(where := files.led(path)):
-        return f"file:{quote(where)}?mode=ro&immutable=1"
+    if path and path != ":memory:":
+        where = files.led(path)
+        if files.is_real(where):
+            return f"file:{quote(where)}?mode=ro&immutable=1"
+        files.make_way(where)
     return f"file:{quote(path)}?vfs={sqlite_binding.NAME}"
 
 
