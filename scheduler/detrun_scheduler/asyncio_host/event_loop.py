@@ -170,7 +170,8 @@ class SimulatedEventLoop(FreshLoop, LoopLife, LoopTime, LooksAtCallers, Outside,
             if self.run.thread_rules >= 9:
                 if self.last_round is not None:  # it stops already; this stops it when it runs next
                     return False
-                self.ended_in = getattr(args[0], LANE, None) or self.stepping_lane()
+                lane = getattr(args[0], LANE, None)
+                self.ended_in = lane if lane is not None and lane.is_stepping else self.stepping_lane()
             return True
         if len(args) != 1 or not is_of_gather(callback):
             return False

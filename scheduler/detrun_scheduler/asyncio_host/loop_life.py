@@ -169,8 +169,12 @@ class LoopLife(LoopEnd):
         if self.looks and not self._debug:
             self.is_without_checks("stop", None)
         self._stopping = True
-        if self.simulated_thread is not None and self.last_round is None:
+        if self.simulated_thread is None or self.last_round is not None:
+            return
+        if self.ended_in is None:
             self._begin_last_round()
+        else:
+            self.last_round = {}  # until the step has ended, see `stepped`
 
     def stepping_lane(self) -> Lane | None:
         """The lane whose step runs now."""
@@ -183,7 +187,7 @@ class LoopLife(LoopEnd):
         else:
             left: dict[Lane, int] = {}
             for lane in self.lanes:
-                count = lane.is_stepping + lane.own_handles
+                count = lane.is_stepping + (lane.own_handles if lane.handles else 0)
                 if count:
                     left[lane] = count
             self.last_round = left
@@ -197,8 +201,8 @@ class LoopLife(LoopEnd):
         assert left is not None
         if lane is self.ended_in:
             # `stop` was called at once, in the midst of this step. Other callbacks of that end were queued since, and
-            # belong to the last round.
-            self.ended_in, self.last_round = None, None
+            # belong to the last round, which begins now.
+            self.ended_in = None
             lane.is_stepping = False
             self._begin_last_round()
         elif lane in left:

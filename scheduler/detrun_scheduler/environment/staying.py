@@ -43,19 +43,19 @@ class StayingNames(Staying, Protocol):
 def reader(places: Sequence[tuple[Any, str]]) -> Callable[[], Any]:
     """Gives the attributes of modules and classes at once, to be compared as tuples, which look at identity first.
 
-    It is a function that names them all. The interpreter remembers where it has found each, so that this takes half the
-    time of looking up as many keys.
+    It is a function that names them all, with modules and classes as defaults of its arguments. The interpreter
+    remembers where it has found each attribute, so that this takes half the time of looking up as many keys.
     """
     owners = {owner: f"_{number}" for number, owner in enumerate(dict.fromkeys(owner for owner, _ in places))}
     names = [f"{owners[owner]}.{name}" for owner, name in places]
-    return FunctionType(_reading(tuple(names)), {name: owner for owner, name in owners.items()})
+    return FunctionType(_reading(tuple(owners.values()), tuple(names)), {}, None, tuple(owners))
 
 
 @lru_cache(maxsize=8)
-def _reading(names: tuple[str, ...]) -> CodeType:
+def _reading(arguments: tuple[str, ...], names: tuple[str, ...]) -> CodeType:
     # Of a longer one the compiler would make a list first.
     parts = [f"({', '.join(names[first : first + 30])},)" for first in range(0, len(names), 30)]
-    whole = compile(f"lambda: ({''.join(part + ', ' for part in parts)})", __file__, "eval")
+    whole = compile(f"lambda {', '.join(arguments)}: ({''.join(part + ', ' for part in parts)})", __file__, "eval")
     return next(one for one in whole.co_consts if isinstance(one, CodeType))
 
 
