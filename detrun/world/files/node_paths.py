@@ -119,9 +119,11 @@ class NodePaths(FileCalls):
     def beside(self, where: str) -> str | None:
         """The real folder whose files can be read beside those of the folder ``where`` on the disk, if there is one."""
         plain = os.path.normpath(self.disk.file_system.lead(where))
-        with allowed():
-            is_real = self.host.covers(plain) and self.on_disk(plain) and kinds.S_ISDIR(real("stat")(plain).st_mode)
-        return plain if is_real else None
+        if not (self.host.covers(plain) and self.on_disk(plain)):
+            return None
+        with allowed(), suppress(OSError):
+            return plain if kinds.S_ISDIR(real("stat")(plain).st_mode) else None
+        return None  # the disk alone has it
 
     def may_be_real(self, event: str, path: Any, mode: Any = None, flags: int = 0, *rest: Any) -> bool:
         """Whether the real call that an audit event announces may go on: it reads what nodes can read.

@@ -137,3 +137,23 @@ def test_in_older_recordings_nothing_could_be_made_there(base: Path) -> None:
     assert old.outcome.unwrap() == ["FileNotFoundError"]
     assert detrun.replay(main, recording=old.recording).digest == old.digest
     assert detrun.record(main).result == []
+
+
+def test_a_folder_on_the_disk_alone_is_listed_by_itself_whatever_its_name_is() -> None:
+    async def main() -> list[Any]:
+        found: list[Any] = []
+
+        def program() -> None:
+            folder = "/app/site-packages"  # a name of folders that nodes can read
+            found.append((os.listdir(folder), [one.name for one in os.scandir(folder)]))
+            os.rmdir(folder)
+
+        async with detrun.World() as world:
+            node = world.node("a")
+            await node.disk.mkdir("/app")
+            await node.disk.mkdir("/app/site-packages")
+            node.start(program)
+            await trio.sleep(1)
+        return found
+
+    assert detrun.record(main).result == [([], [])]
