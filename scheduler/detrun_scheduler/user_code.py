@@ -9,7 +9,7 @@ angle brackets (``<stdin>``, ``<string>``) are user code; the frozen part of the
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import cache
 from importlib.util import find_spec
 from types import CodeType, FrameType
@@ -105,3 +105,12 @@ def innermost_user_frame(frames: Iterable[FrameType]) -> FrameType | None:
 def line_at(code: CodeType, offset: int) -> int | None:
     """The line of the instruction at ``offset``, in bytes; None if it has none."""
     return next((line for begin, end, line in code.co_lines() if begin <= offset < end), None)
+
+
+def is_within(frame: FrameType | None, codes: Collection[CodeType]) -> bool:
+    """Whether ``frame`` or one that called it runs one of these functions."""
+    while frame is not None:
+        if frame.f_code in codes:
+            return True
+        frame = frame.f_back
+    return False

@@ -37,6 +37,7 @@ from greenlet import GreenletExit, getcurrent
 from detrun_scheduler.reports.stalls import stalled
 from detrun_scheduler.threads.simulated_thread import SimulatedThread
 from detrun_scheduler.trio_host.host import Host
+from detrun_scheduler.user_code import is_within
 
 # As they are before a run replaces them; macOS and Windows lack the first.
 _cpu_clock_of: Any = getattr(time, "pthread_getcpuclockid", None)
@@ -188,11 +189,7 @@ class Watchdog:
 
 def _is_in_step(frame: FrameType | None) -> bool:
     """Whether the program's code is running in this frame, in a task or a simulated thread, and no strategy or loop."""
-    while frame is not None:
-        if frame.f_code in _STEPPING:
-            return True
-        frame = frame.f_back
-    return False
+    return is_within(frame, _STEPPING)
 
 
 _STEPPING = (Host.step.__code__, SimulatedThread.run.__code__)

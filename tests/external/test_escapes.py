@@ -525,22 +525,19 @@ def test_there_are_enough_ways():
     assert sum(map(len, sections)) >= 130
 
 
-@pytest.mark.parametrize("on_node", [False, True])
-def test_what_is_controlled_gives_the_same_in_two_runs(on_node):
-    first, second = in_two_runs(ON_NODES_CONTROLLED if on_node else CONTROLLED, on_node=on_node)
-    assert first == second
-    assert [name for name, text in first.items() if text == "refused" or text.startswith("raised ")] == []
+def assert_controlled(probes: Probes, *, on_node: bool) -> None:
+    one, other = in_two_runs(probes, on_node=on_node)
+    assert one == other
+    assert [name for name, text in one.items() if text == "refused" or text.startswith("raised ")] == []
 
 
-@pytest.mark.parametrize("on_node", [False, True])
-def test_what_is_refused_is_refused_by_name(on_node):
-    for found in in_two_runs(ON_NODES_REFUSED if on_node else REFUSED, on_node=on_node):
+def assert_refused(probes: Probes, *, on_node: bool) -> None:
+    for found in in_two_runs(probes, on_node=on_node):
         assert {name: text for name, text in found.items() if text != "refused"} == {}
 
 
-@pytest.mark.parametrize("on_node", [False, True])
-def test_what_escapes_is_documented(on_node):
-    escapes = ON_NODES_ESCAPES if on_node else ESCAPES
+def assert_documented(escapes: dict[str, tuple[Callable[[], Any], str]], *, on_node: bool) -> None:
+    """Each escapes, and a row of the documentation that speaks of it says so."""
     rows = [
         row for page in ("determinism", "disks-and-clocks") for row in (DOCS / f"{page}.md").read_text().split("\n")
     ]
@@ -548,8 +545,23 @@ def test_what_escapes_is_documented(on_node):
         name for name, (_, words) in escapes.items() if not any(words in row and "escapes" in row for row in rows)
     ]
     assert undocumented == []
-    first, _ = in_two_runs({name: probe for name, (probe, _) in escapes.items()}, on_node=on_node)
-    assert [name for name, text in first.items() if text == "refused" or text.startswith("raised ")] == []
+    one, _ = in_two_runs({name: probe for name, (probe, _) in escapes.items()}, on_node=on_node)
+    assert [name for name, text in one.items() if text == "refused" or text.startswith("raised ")] == []
+
+
+@pytest.mark.parametrize("on_node", [False, True])
+def test_what_is_controlled_gives_the_same_in_two_runs(on_node):
+    assert_controlled(ON_NODES_CONTROLLED if on_node else CONTROLLED, on_node=on_node)
+
+
+@pytest.mark.parametrize("on_node", [False, True])
+def test_what_is_refused_is_refused_by_name(on_node):
+    assert_refused(ON_NODES_REFUSED if on_node else REFUSED, on_node=on_node)
+
+
+@pytest.mark.parametrize("on_node", [False, True])
+def test_what_escapes_is_documented(on_node):
+    assert_documented(ON_NODES_ESCAPES if on_node else ESCAPES, on_node=on_node)
 
 
 async def error_in(call: Callable[[], Any]) -> str:

@@ -48,7 +48,16 @@ import detrun
 
 sys.path.insert(0, str(Path(__file__).parent))
 import test_escapes as first
-from test_escapes import DOCS, Probes, error_of, from_a_thread, in_two_runs, outcomes
+from test_escapes import (
+    Probes,
+    assert_controlled,
+    assert_documented,
+    assert_refused,
+    error_of,
+    from_a_thread,
+    in_two_runs,
+    outcomes,
+)
 
 
 def record_of_logging() -> logging.LogRecord:
@@ -220,9 +229,7 @@ def in_a_process(hash_seed: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("on_node", [False, True])
 def test_what_is_controlled_gives_the_same_in_two_runs(on_node: bool) -> None:
-    one, other = in_two_runs(ON_NODES_CONTROLLED if on_node else CONTROLLED, on_node=on_node)
-    assert one == other
-    assert [name for name, text in one.items() if text == "refused" or text.startswith("raised ")] == []
+    assert_controlled(ON_NODES_CONTROLLED if on_node else CONTROLLED, on_node=on_node)
 
 
 def test_what_is_controlled_gives_the_same_in_two_processes() -> None:
@@ -234,22 +241,12 @@ def test_what_is_controlled_gives_the_same_in_two_processes() -> None:
 
 @pytest.mark.parametrize("on_node", [False, True])
 def test_what_is_refused_is_refused_by_name(on_node: bool) -> None:
-    for found in in_two_runs(ON_NODES_REFUSED if on_node else REFUSED, on_node=on_node):
-        assert {name: text for name, text in found.items() if text != "refused"} == {}
+    assert_refused(ON_NODES_REFUSED if on_node else REFUSED, on_node=on_node)
 
 
 @pytest.mark.parametrize("on_node", [False, True])
 def test_what_escapes_is_documented(on_node: bool) -> None:
-    escapes = ON_NODES_ESCAPES if on_node else ESCAPES
-    rows = [
-        row for page in ("determinism", "disks-and-clocks") for row in (DOCS / f"{page}.md").read_text().split("\n")
-    ]
-    undocumented = [
-        name for name, (_, words) in escapes.items() if not any(words in row and "escapes" in row for row in rows)
-    ]
-    assert undocumented == []
-    one, _ = in_two_runs({name: probe for name, (probe, _) in escapes.items()}, on_node=on_node)
-    assert [name for name, text in one.items() if text == "refused" or text.startswith("raised ")] == []
+    assert_documented(ON_NODES_ESCAPES if on_node else ESCAPES, on_node=on_node)
 
 
 @pytest.mark.parametrize("module", ["dbm.gnu", "dbm.ndbm"])

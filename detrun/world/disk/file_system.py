@@ -173,7 +173,7 @@ class FileSystem(PathLookup):
         """The path that a symbolic link holds.
 
         Raises:
-            OSError: ENOENT, ENOTDIR, ELOOP; EINVAL for what is no link.
+            OSError: ENOENT, ENOTDIR, ELOOP; EINVAL if it is a file or a directory.
         """
         link = self.existing(path, follow=False).link
         if link is None:
@@ -181,7 +181,7 @@ class FileSystem(PathLookup):
         return link
 
     def _new_entry(self, path: str) -> Place:
-        """Where an entry can be made that is no directory."""
+        """Where a file or a link can be made."""
         place = self.entry(path)
         if place.target is not None:
             raise failure(errno.EEXIST, path)

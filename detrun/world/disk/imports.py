@@ -11,14 +11,12 @@ import importlib._bootstrap as bootstrap
 from types import FrameType
 from typing import Any
 
+from detrun_scheduler.user_code import is_within
+
 _bootstrap: Any = bootstrap  # stubs leave private names out
-_IMPORT = _bootstrap._find_and_load.__code__
+_IMPORTING = (_bootstrap._find_and_load.__code__,)
 
 
 def is_importing(frame: FrameType | None) -> bool:
     """Whether ``frame`` or one that called it imports a module."""
-    while frame is not None:
-        if frame.f_code is _IMPORT:
-            return True
-        frame = frame.f_back
-    return False
+    return is_within(frame, _IMPORTING)
